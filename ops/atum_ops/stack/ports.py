@@ -1,0 +1,38 @@
+"""Free TCP ports on the loopback interface."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+from atum_schema.errors import StackError
+
+LOOPBACK = "127.0.0.1"
+_LOWEST = 15_000
+_TRIES = 200
+
+
+def free_port() -> int:
+    """Pick a port that nobody listens on now.
+
+    It lies below the range that the kernel gives to outgoing connections (ip(7), ip_local_port_range), so
+    that a node which restarts on its port does not find a client's socket there. Somebody may still take
+    it before it is used: callers retry with another one.
+    """
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(_TRIES):
+        port = random.randrange(_LOWEST, max(ephemeral, _LOWEST + 5_000))  # noqa: S311 - no secret
+        if _bindable(port):
+            return port
+    raise StackError(f"no free TCP port between {_LOWEST} and {ephemeral} on {LOOPBACK}")
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,134 @@
+"""What the fixtures are made of: directories, databases and virtual hosts that are cheap to make and to drop."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from atum_ops.stack.postgres import PostgresNode
+from atum_ops.stack.rabbit import RabbitNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from atum_ops.stack.node import Node
+    from atum_ops.stack.pristine import Pristine
+
+TEMPLATE = "atum_template"
+_VHOSTS_PER_CALL = 16
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A temporary directory that other users may pass through (pytest's own may not be), removed at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="atum-test-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def private_postgres(pristine: Pristine | None = None) -> Iterator[PostgresNode]:
+    """A started PostgreSQL of one's own, killed at the end."""
+    with open_directory() as directory:
+        node = PostgresNode(directory / "postgres", pristine=pristine)
+        with _killed_at_end(node):
+            node.start()
+            yield node
+
+
+@contextmanager
+def private_rabbit() -> Iterator[RabbitNode]:
+    """A started RabbitMQ of one's own, killed at the end."""
+    with open_directory() as directory:
+        node = RabbitNode(directory / "rabbit")
+        with _killed_at_end(node):
+            node.start()
+            yield node
+
+
+@contextmanager
+def _killed_at_end(node: Node) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        node.kill()
+
+
+class Databases:
+    """Databases on one server, each a copy of a template that was migrated once."""
+
+    def __init__(self, node: PostgresNode) -> None:
+        self._node = node
+        self._has_template = False
+
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """Give the URL of a new migrated database; drop it at the end, whoever is still connected."""
+        self._make_template()
+        name = f"test_{secrets.token_hex(6)}"
+        self._run(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+        try:
+            yield database_at(self._node.url, name)
+        finally:
+            self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _make_template(self) -> None:
+        if self._has_template:
+            return
+        from atum_schema.migrate import migrate
+
+        self._run(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(TEMPLATE)))
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+        migrate(database_at(self._node.url, TEMPLATE))
+        self._has_template = True
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._node.url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def database_at(url: str, name: str) -> str:
+    """Give the URL of another database on the same server."""
+    return f"{url.rpartition('/')[0]}/{name}"
+
+
+class VirtualHosts:
+    """Virtual hosts on one node, each handed out once.
+
+    Made many at a time by one `rabbitmqctl eval`: a rabbitmqctl call costs more than the virtual host.
+    """
+
+    def __init__(self, node: RabbitNode) -> None:
+        self._node = node
+        self._spare: list[str] = []
+
+    def fresh(self) -> str:
+        """Give the URL of a virtual host that nobody has used."""
+        if not self._spare:
+            self._spare = self._make()
+        return self._node.vhost_url(self._spare.pop())
+
+    def _make(self) -> list[str]:
+        names = [f"test-{secrets.token_hex(6)}" for _ in range(_VHOSTS_PER_CALL)]
+        binaries = ",".join(f'<<"{name}">>' for name in names)
+        self._node.rabbitmqctl(
+            "eval",
+            f"""lists:foreach(fun(Name) ->
+                rabbit_vhost:add(Name, <<"atum">>),
+                rabbit_auth_backend_internal:set_permissions(
+                    <<"atum">>, Name, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)
+            end, [{binaries}]).""",
+        )
+        return names
