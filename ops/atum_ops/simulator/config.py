@@ -1,0 +1,81 @@
+"""What one simulator is started with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from atum_ops.simulator.faults import FaultPlan
+from atum_ops.simulator.presets import preset
+
+STREAM_TYPES = ("Transactional", "Broadcasts", "Inbound")
+DEFAULT_STREAMS = {"outbound": "Transactional", "broadcast": "Broadcasts", "inbound": "Inbound"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorConfig:
+    """Settings of a simulator.
+
+    `port` 0 takes a free one. `token` is the server token clients must send; `control_token` guards `/_control/`
+    (random if not given). A request takes `latency_ms` + `latency_per_item_ms` · messages before anything is accepted.
+    Accepted messages show up in searches after `index_lag_s`. `faults` is the name of a preset or a plan; a preset is
+    drawn with `seed`. `streams` maps stream ids to their type. `signatures` lists confirmed addresses and domains;
+    empty means that every sender is. `keep_content` is for how many of the latest messages bodies are kept.
+    Raises ValueError for values that make no sense.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str = "simulator-token"  # noqa: S105 - the documented token of a local simulator
+    control_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    latency_ms: float = 0.0
+    latency_per_item_ms: float = 0.0
+    index_lag_s: float = 0.0
+    seed: int = 0
+    faults: str | FaultPlan = "none"
+    ledger_path: Path | None = None
+    streams: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_STREAMS))
+    signatures: frozenset[str] = frozenset()
+    keep_content: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("latency_ms", "latency_per_item_ms", "index_lag_s", "keep_content"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, it must not be negative")
+        for stream, kind in self.streams.items():
+            if kind not in STREAM_TYPES:
+                raise ValueError(
+                    f"stream {stream!r} has type {kind!r}, it must be one of {', '.join(STREAM_TYPES)}"
+                )
+        if not self.control_token or not self.token:
+            raise ValueError("token and control_token must not be empty")
+        self.plan()
+
+    def plan(self) -> FaultPlan:
+        """Give the fault plan this simulator starts with."""
+        return preset(self.faults, seed=self.seed) if isinstance(self.faults, str) else self.faults
+
+    def to_document(self) -> dict[str, Any]:
+        """Give a JSON-ready dict, secrets included; `from_document` reads it back."""
+        document = asdict(self)
+        document["faults"] = self.plan().to_document()
+        document["ledger_path"] = str(self.ledger_path) if self.ledger_path is not None else None
+        document["signatures"] = sorted(self.signatures)
+        return document
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> SimulatorConfig:
+        """Read what `to_document` gave. Raises ValueError when a setting is unknown or wrong."""
+        unknown = document.keys() - {one.name for one in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        values = dict(document)
+        if isinstance(values.get("faults"), dict):
+            values["faults"] = FaultPlan.from_document(values["faults"])
+        if values.get("ledger_path") is not None:
+            values["ledger_path"] = Path(values["ledger_path"])
+        values["signatures"] = frozenset(one.lower() for one in values.get("signatures", ()))
+        return cls(**values)

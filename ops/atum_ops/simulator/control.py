@@ -1,0 +1,89 @@
+"""The private side, under `/_control/`: the ledger, counts, faults. The system under test never calls it."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from atum_ops.simulator import texts
+from atum_ops.simulator.faults import FaultPlan
+from atum_ops.simulator.presets import preset
+from atum_ops.simulator.state import State
+from atum_ops.simulator.wire import Answer, Connection, Request
+
+PREFIX = "/_control/"
+TOKEN_HEADER = b"x-control-token"
+
+
+class Control:
+    """Answers requests under `/_control/` that carry the control token; 403 to all others."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._routes = {
+            ("GET", "summary"): self._summary,
+            ("POST", "faults"): self._faults,
+            ("POST", "inactive"): self._inactive,
+            ("POST", "reset"): self._reset,
+        }
+
+    def __call__(self, request: Request, connection: Connection) -> None:
+        given = request.headers.get(TOKEN_HEADER, b"")
+        if not hmac.compare_digest(given, self._state.config.control_token.encode()):
+            connection.answer(texts.json_answer({"error": "wrong or missing X-Control-Token"}, status=403))
+            return
+        name = request.path.lower().removeprefix(PREFIX).rstrip("/")
+        try:
+            if (request.method, name) == ("GET", "ledger"):
+                self._ledger(request, connection)
+                return
+            handler = self._routes.get((request.method, name))
+            answer = (
+                handler(request) if handler else texts.json_answer({"error": "no such control"}, status=404)
+            )
+        except (ValueError, TypeError) as error:
+            answer = texts.json_answer({"error": str(error)}, status=422)
+        connection.answer(answer)
+
+    def _ledger(self, request: Request, connection: Connection) -> None:
+        query = {key.lower(): values[-1] for key, values in parse_qs(request.query).items()}
+        after = int(query.get("after", "0"))
+        limit = int(query["limit"]) if "limit" in query else None
+        if after < 0 or (limit is not None and limit < 0):
+            raise ValueError("after and limit must not be negative")
+        connection.stream(self._state.ledger.blocks(after=after, limit=limit))
+
+    def _summary(self, _: Request) -> Answer:
+        return texts.json_answer(self._state.summary())
+
+    def _faults(self, request: Request) -> Answer:
+        document = _object(request)
+        if "preset" in document:
+            plan = preset(str(document["preset"]), seed=int(document.get("seed", 0)))
+        else:
+            plan = FaultPlan.from_document(document)
+        self._state.use(plan)
+        return texts.json_answer(plan.to_document())
+
+    def _inactive(self, request: Request) -> Answer:
+        addresses = _object(request).get("addresses")
+        if not isinstance(addresses, list) or not all(isinstance(one, str) for one in addresses):
+            raise ValueError("addresses must be a list of strings")
+        inactive = self._state.account.inactive
+        inactive.clear()
+        inactive.update(one.lower() for one in addresses)
+        return texts.json_answer({"addresses": sorted(inactive)})
+
+    def _reset(self, _: Request) -> Answer:
+        self._state.reset()
+        return texts.json_answer({})
+
+
+def _object(request: Request) -> dict[str, Any]:
+    document = orjson.loads(request.body)
+    if not isinstance(document, dict):
+        raise TypeError("a JSON object is expected")
+    return document

@@ -1,0 +1,133 @@
+"""The answers of Postmark in words: error bodies and Message texts (Postmark developer docs, "Error codes").
+
+Texts marked *inferred* in `docs/simulator.md` have the right ErrorCode but wording nobody has captured yet.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import orjson
+
+from atum_ops.simulator.wire import Answer
+
+OK = "OK"
+TEST_OK = "Test job accepted"
+DELAYED = "Message accepted, but delivery may be delayed."
+BAD_TOKEN = (
+    "No Account or Server API tokens were supplied in the HTTP headers, they were not a valid Server or Account "
+    "token, or the wrong token type was used for the endpoint."
+)
+BAD_HEADERS = "Bad or missing 'Accept' or 'Content-Type' header: application/json is required."
+BAD_JSON = "Received invalid JSON input."
+TOO_MANY = "You may only send up to 500 messages in a single batched request."
+NO_RECIPIENTS = "Zero recipients specified"
+NO_BODY = "Provide either email TextBody or HtmlBody or both."
+BAD_METADATA = (
+    "Invalid metadata content. Field names are limited to 20 characters and field values are limited to 80 "
+    "characters in length. The '{key}' field in your metadata content exceeds these limits."
+)
+UNCONFIRMED = (
+    "The 'From' address you supplied ({address}) is not a Sender Signature on your account. Please add and confirm "
+    "this address in order to be able to use it in the 'From' field of your messages."
+)
+INACTIVE = (
+    "You tried to send to {whom} marked as inactive. Found inactive addresses: {addresses}. Inactive recipients are "
+    "ones that have generated a hard bounce, a spam complaint, or a manual suppression."
+)
+PARTLY_INACTIVE = "Message OK, but will not deliver to these inactive addresses: {addresses}"
+PARTLY_INACTIVE_OLD = (
+    "{short}. Inactive recipients are ones that have generated a hard bounce or a spam complaint."
+)
+NO_STREAM = "The stream provided: '{stream}' does not exist on this server."
+NOT_SENDING = "The stream provided: '{stream}' cannot be used for sending messages."
+BAD_FIELDS = "Invalid request field(s): {fields}."
+INTERNAL = "An internal error occurred. Error ID: {error_id}"
+MAINTENANCE = "The Postmark API is offline for maintenance."
+SLOW_DOWN = "You have exceeded the rate limit. Please slow down."
+NOT_FOUND = "The requested resource was not found."
+NO_MESSAGE = "This message was not found."
+BAD_PAGING = "Invalid paging: 'count' must be from 1 to 500, and 'count' plus 'offset' at most 10000."
+BAD_DATE = "Invalid '{name}': '{value}' is not a date."
+
+
+class Refusal(NamedTuple):
+    """Why one message is refused: the provider's ErrorCode and Message."""
+
+    code: int
+    message: str
+
+
+def timestamp(at: float) -> str:
+    """Write unix seconds the way Postmark does: UTC with seven fractional digits."""
+    whole = int(at)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((at - whole) * 10_000_000):07d}Z"
+
+
+def json_answer(document: Any, *, status: int = 200, extra: str = "") -> Answer:
+    """Give `document` as a JSON answer."""
+    return Answer(body=orjson.dumps(document), status=status, extra=extra)
+
+
+def error(code: int, message: str, *, status: int = 422, extra: str = "") -> Answer:
+    """Give Postmark's error envelope, with the code repeated in `X-PM-ApiErrorCode`."""
+    return json_answer(
+        {"ErrorCode": code, "Message": message},
+        status=status,
+        extra=f"X-PM-ApiErrorCode: {code}\r\n{extra}",
+    )
+
+
+def html(status: int, title: str) -> Answer:
+    """Give the kind of page that a proxy in front of the API answers with."""
+    body = (
+        f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>\r\n"
+    )
+    return Answer(body=body.encode(), status=status, content_type="text/html")
+
+
+def server(token: str) -> dict[str, Any]:
+    """Give the body of `GET /server` (Postmark developer docs, "Server API")."""
+    return {
+        "ID": 1,
+        "Name": "atum-mailer simulator",
+        "ApiTokens": [token],
+        "Color": "Grey",
+        "SmtpApiActivated": False,
+        "RawEmailEnabled": False,
+        "DeliveryType": "Sandbox",
+        "ServerLink": "",
+        "InboundAddress": "",
+        "InboundHookUrl": "",
+        "BounceHookUrl": "",
+        "OpenHookUrl": "",
+        "DeliveryHookUrl": "",
+        "ClickHookUrl": "",
+        "PostFirstOpenOnly": False,
+        "InboundDomain": "",
+        "InboundHash": "",
+        "InboundSpamThreshold": 0,
+        "TrackOpens": False,
+        "TrackLinks": "None",
+        "IncludeBounceContentInHook": False,
+        "EnableSmtpApiErrorHooks": False,
+    }
+
+
+def stream(name: str, kind: str) -> dict[str, Any]:
+    """Give one stream of `GET /message-streams` (Postmark developer docs, "Message streams API")."""
+    return {
+        "ID": name,
+        "ServerID": 1,
+        "Name": name,
+        "Description": None,
+        "MessageStreamType": kind,
+        "CreatedAt": timestamp(0.0),
+        "UpdatedAt": None,
+        "ArchivedAt": None,
+        "ExpectedPurgeDate": None,
+        "SubscriptionManagementConfiguration": {
+            "UnsubscribeHandlingType": "Postmark" if kind == "Broadcasts" else "None"
+        },
+    }
