@@ -18,6 +18,7 @@ from atum_ops.simulator.config import DEFAULT_STREAMS, SimulatorConfig
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.presets import PRESETS
 from atum_ops.simulator.serve import run
+from atum_schema.errors import SettingsError
 
 TOKEN_VARIABLE = "ATUM_SIMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 CONTROL_TOKEN_VARIABLE = "ATUM_SIMULATOR_CONTROL_TOKEN"  # noqa: S105 - the name of a variable
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = _config(options)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, SettingsError) as error:
         parser.error(str(error))
     run(config, lambda url: _announce(url, options.ready_fd), stop_fd=options.stop_fd)
     return 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.presets import preset
+from atum_schema.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STREAM_TYPES = ("Transactional", "Broadcasts", "Inbound")
 DEFAULT_STREAMS = {"outbound": "Transactional", "broadcast": "Broadcasts", "inbound": "Inbound"}
@@ -24,7 +27,7 @@ class SimulatorConfig:
     Accepted messages show up in searches after `index_lag_s`. `faults` is the name of a preset or a plan; a preset is
     drawn with `seed`. `streams` maps stream ids to their type. `signatures` lists confirmed addresses and domains;
     empty means that every sender is. `keep_content` is for how many of the latest messages bodies are kept.
-    Raises ValueError for values that make no sense.
+    Raises SettingsError for values that make no sense.
     """
 
     host: str = "127.0.0.1"
@@ -44,14 +47,14 @@ class SimulatorConfig:
     def __post_init__(self) -> None:
         for name in ("latency_ms", "latency_per_item_ms", "index_lag_s", "keep_content"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, it must not be negative")
+                raise SettingsError(f"{name} is {getattr(self, name)}, it must not be negative")
         for stream, kind in self.streams.items():
             if kind not in STREAM_TYPES:
-                raise ValueError(
+                raise SettingsError(
                     f"stream {stream!r} has type {kind!r}, it must be one of {', '.join(STREAM_TYPES)}"
                 )
         if not self.control_token or not self.token:
-            raise ValueError("token and control_token must not be empty")
+            raise SettingsError("token and control_token must not be empty")
         self.plan()
 
     def plan(self) -> FaultPlan:
@@ -68,10 +71,10 @@ class SimulatorConfig:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> SimulatorConfig:
-        """Read what `to_document` gave. Raises ValueError when a setting is unknown or wrong."""
+        """Read what `to_document` gave. Raises SettingsError when a setting is unknown or wrong."""
         unknown = document.keys() - {one.name for one in fields(cls)}
         if unknown:
-            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+            raise SettingsError(f"unknown settings: {', '.join(sorted(unknown))}")
         values = dict(document)
         if isinstance(values.get("faults"), dict):
             values["faults"] = FaultPlan.from_document(values["faults"])

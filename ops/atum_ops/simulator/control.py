@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -11,8 +11,11 @@ import orjson
 from atum_ops.simulator import texts
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.presets import preset
-from atum_ops.simulator.state import State
-from atum_ops.simulator.wire import Answer, Connection, Request
+from atum_schema.errors import SettingsError
+
+if TYPE_CHECKING:
+    from atum_ops.simulator.state import State
+    from atum_ops.simulator.wire import Answer, Connection, Request
 
 PREFIX = "/_control/"
 TOKEN_HEADER = b"x-control-token"
@@ -44,7 +47,7 @@ class Control:
             answer = (
                 handler(request) if handler else texts.json_answer({"error": "no such control"}, status=404)
             )
-        except (ValueError, TypeError) as error:
+        except (ValueError, SettingsError) as error:
             answer = texts.json_answer({"error": str(error)}, status=422)
         connection.answer(answer)
 
@@ -85,5 +88,5 @@ class Control:
 def _object(request: Request) -> dict[str, Any]:
     document = orjson.loads(request.body)
     if not isinstance(document, dict):
-        raise TypeError("a JSON object is expected")
+        raise ValueError("a JSON object is expected")  # noqa: TRY004 - it becomes a 422
     return document

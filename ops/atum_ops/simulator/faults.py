@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from atum_schema.errors import SettingsError
+
 
 class Truth(StrEnum):
     """What the ledger holds of the valid messages of a faulty request."""
@@ -111,7 +113,7 @@ class FaultRule:
     A rule applies to a request of its `target` when some message in it has the metadata key `metadata_key` (with
     `metadata_value`, if given) and some recipient field contains `recipient`. It then fires with `probability`
     (0 … 1), only for the `nth` such request if given (from 1), at most `max_count` times if given.
-    Raises ValueError for values outside these ranges, and for a fault on search that would have to accept mail.
+    Raises SettingsError for values outside these ranges, and for a fault on search that would have to accept mail.
     """
 
     kind: FaultKind
@@ -127,16 +129,16 @@ class FaultRule:
         object.__setattr__(self, "kind", FaultKind(self.kind))
         object.__setattr__(self, "target", Target(self.target))
         if not 0.0 <= self.probability <= 1.0:
-            raise ValueError(f"probability of {self.kind} is {self.probability}, it must be from 0 to 1")
+            raise SettingsError(f"probability of {self.kind} is {self.probability}, it must be from 0 to 1")
         for name, value in (("nth", self.nth), ("max_count", self.max_count)):
             if value is not None and value < 1:
-                raise ValueError(f"{name} of {self.kind} is {value}, it must be 1 or more")
+                raise SettingsError(f"{name} of {self.kind} is {value}, it must be 1 or more")
         if self.metadata_value is not None and self.metadata_key is None:
-            raise ValueError(f"metadata_value of {self.kind} needs a metadata_key")
+            raise SettingsError(f"metadata_value of {self.kind} needs a metadata_key")
         if self.target is Target.SEARCH and EFFECTS[self.kind].truth is not Truth.NOTHING:
-            raise ValueError(f"{self.kind} accepts mail, so it cannot happen to a search")
+            raise SettingsError(f"{self.kind} accepts mail, so it cannot happen to a search")
         if self.target is Target.SEARCH and (self.metadata_key or self.recipient):
-            raise ValueError(f"{self.kind} on search cannot look at messages")
+            raise SettingsError(f"{self.kind} on search cannot look at messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,7 @@ class FaultPlan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         if self.hang_s <= 0:
-            raise ValueError(f"hang_s is {self.hang_s}, it must be more than 0")
+            raise SettingsError(f"hang_s is {self.hang_s}, it must be more than 0")
 
     def to_document(self) -> dict[str, Any]:
         """Give the plan as a JSON-ready dict; `from_document` reads it back."""
@@ -166,6 +168,9 @@ class FaultPlan:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> FaultPlan:
-        """Read a plan. Raises ValueError or TypeError when a field is unknown or wrong."""
-        rules = tuple(FaultRule(**rule) for rule in document.get("rules", ()))
-        return cls(**{**document, "rules": rules})
+        """Read a plan. Raises SettingsError when a field is unknown or wrong."""
+        try:
+            rules = tuple(FaultRule(**rule) for rule in document.get("rules", ()))
+            return cls(**{**document, "rules": rules})
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"not a fault plan: {error}") from error

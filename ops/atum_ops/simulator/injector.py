@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _FIELDS = ("To", "Cc", "Bcc")
 _NOTHING: tuple[Mapping[str, Any], ...] = ()

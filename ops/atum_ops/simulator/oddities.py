@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -15,11 +14,14 @@ from atum_ops.simulator.sending import UNALTERED, Alterations, Document, Item
 from atum_ops.simulator.texts import Refusal
 from atum_ops.simulator.wire import Answer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 RETRY_AFTER_S = 2
 _MIXED_SHARE = 10
 _UNKNOWN_CODE = 9876
 
-_REPLACED: dict[FaultKind, tuple[int, str]] = {
+_PAGES: dict[FaultKind, tuple[int, str]] = {
     FaultKind.BAD_GATEWAY_BEFORE: (502, "502 Bad Gateway"),
     FaultKind.BAD_GATEWAY_AFTER: (502, "502 Bad Gateway"),
     FaultKind.MAINTENANCE_HTML: (503, "503 Service Temporarily Unavailable"),
@@ -27,6 +29,14 @@ _REPLACED: dict[FaultKind, tuple[int, str]] = {
     FaultKind.GATEWAY_TIMEOUT_AFTER: (504, "504 Gateway Time-out"),
     FaultKind.TOO_LARGE: (413, "413 Request Entity Too Large"),
     FaultKind.HTML_200: (200, "Postmark"),
+}
+_ERRORS: dict[FaultKind, tuple[int, int, str, str]] = {
+    FaultKind.RATE_LIMIT: (429, 429, texts.SLOW_DOWN, ""),
+    FaultKind.RATE_LIMIT_RETRY_AFTER: (429, 429, texts.SLOW_DOWN, f"Retry-After: {RETRY_AFTER_S}\r\n"),
+    FaultKind.UNAUTHORIZED: (401, 10, texts.UNAUTHORIZED, ""),
+    FaultKind.SERVER_ERROR_BEFORE: (500, 101, texts.INTERNAL, ""),
+    FaultKind.SERVER_ERROR_AFTER: (500, 101, texts.INTERNAL, ""),
+    FaultKind.MAINTENANCE: (503, 100, texts.MAINTENANCE, ""),
 }
 
 
@@ -48,22 +58,13 @@ def alterations(fault: Fault, items: Sequence[Item]) -> Alterations:
 def instead(fault: Fault) -> Answer | None:
     """Give the answer that hides the honest one, for faults that have one."""
     kind = fault.rule.kind
-    if kind in _REPLACED:
-        return texts.html(*_REPLACED[kind])
-    match kind:
-        case FaultKind.RATE_LIMIT:
-            return texts.error(429, texts.SLOW_DOWN, status=429)
-        case FaultKind.RATE_LIMIT_RETRY_AFTER:
-            return texts.error(429, texts.SLOW_DOWN, status=429, extra=f"Retry-After: {RETRY_AFTER_S}\r\n")
-        case FaultKind.UNAUTHORIZED:
-            return texts.error(10, texts.BAD_TOKEN, status=401)
-        case FaultKind.SERVER_ERROR_BEFORE | FaultKind.SERVER_ERROR_AFTER:
-            error_id = f"{random.Random(fault.seed).getrandbits(64):016x}"  # noqa: S311 - reproducible, not secret
-            return texts.error(101, texts.INTERNAL.format(error_id=error_id), status=500)
-        case FaultKind.MAINTENANCE:
-            return texts.error(100, texts.MAINTENANCE, status=503)
-        case _:
-            return None
+    if kind in _PAGES:
+        return texts.html(*_PAGES[kind])
+    if kind in _ERRORS:
+        status, code, message, extra = _ERRORS[kind]
+        error_id = f"{random.Random(fault.seed).getrandbits(64):016x}"  # noqa: S311 - reproducible, not secret
+        return texts.error(code, message.format(error_id=error_id), status=status, extra=extra)
+    return None
 
 
 def distort(kind: FaultKind, answers: Sequence[Document], *, in_batch: bool) -> Answer:
@@ -106,10 +107,9 @@ def _failing(fault: Fault, items: Sequence[Item]) -> dict[int, Refusal]:
 
 def _refusals(item: Item) -> tuple[Refusal, ...]:
     to: Any = item.get("To") or ""
-    inactive = texts.INACTIVE.format(whom="a recipient that has been", addresses=to.lower())
     return (
         Refusal(300, f"Invalid 'To' address: '{to}'."),
-        Refusal(406, f"{inactive} "),
+        Refusal(406, texts.inactive([to.lower()], in_batch=True)),
         Refusal(_UNKNOWN_CODE, "The request was refused for a reason that this version does not know."),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
+from atum_schema.errors import SettingsError
 
 _DEFAULT: dict[FaultKind, float] = {
     FaultKind.RATE_LIMIT: 0.01,
@@ -54,7 +55,7 @@ PRESETS: dict[str, tuple[FaultRule, ...]] = {
 
 
 def preset(name: str, *, seed: int = 0) -> FaultPlan:
-    """Give the plan of that name. Raises ValueError, listing the names, when there is none."""
+    """Give the plan of that name. Raises SettingsError, listing the names, when there is none."""
     if name not in PRESETS:
-        raise ValueError(f"no fault preset {name!r}; there are {', '.join(PRESETS)}")
+        raise SettingsError(f"no fault preset {name!r}; there are {', '.join(PRESETS)}")
     return FaultPlan(rules=PRESETS[name], seed=seed)

@@ -9,20 +9,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import orjson
 
 from atum_ops.simulator.config import SimulatorConfig
-from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.records import LedgerRecord, Summary
 from atum_schema.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from atum_ops.simulator.faults import FaultPlan
 
 _START_S = 20.0
 _STOP_S = 5.0
@@ -165,7 +168,7 @@ class SimulatorProcess:
             connection.request(method, f"/_control/{path}", body=body, headers=headers)
             with connection.getresponse() as response:
                 if response.status != 200:  # noqa: PLR2004 - HTTP OK
-                    raise ValueError(f"the simulator answered {response.status}: {response.read().decode()}")
+                    raise StackError(f"the simulator answered {response.status}: {response.read().decode()}")
                 yield response
         finally:
             connection.close()
@@ -190,4 +193,4 @@ def _lines(response: HTTPResponse) -> Iterator[bytes]:
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole
     if rest:
-        raise ValueError("the ledger stream ended in the middle of a record")
+        raise StackError("the ledger stream ended in the middle of a record")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from atum_ops.simulator.texts import Refusal, invalid
+
 _MAILBOX = r"[A-Za-z0-9.!#$%&'`*+\-/=^_{}|~]+"
 _DOMAIN = r"(?:\.?[A-Za-z0-9\-])+"
 _NAME = r"""(?:"(?:[^"\\]|\\.)*"|[^"<>@,;:()\[\]\\]*)"""
@@ -25,12 +27,8 @@ class Recipient(NamedTuple):
     name: str
 
 
-class BadAddress(ValueError):
-    """An address that Postmark refuses with ErrorCode 300; the text is the Message."""
-
-
-def parse(field: str, value: str) -> list[Recipient]:
-    """Read a comma-separated list; raises BadAddress with Postmark's words, naming `field` ("To", "From", …)."""
+def parse(field: str, value: str) -> list[Recipient] | Refusal:
+    """Read a comma-separated list; a wrong address is refused in Postmark's words, naming `field` ("To", "From", …)."""
     match = _ONE.fullmatch(value)
     if match is not None:
         return [_recipient(match)]
@@ -40,7 +38,7 @@ def parse(field: str, value: str) -> list[Recipient]:
             continue
         match = _ONE.fullmatch(part)
         if match is None:
-            raise BadAddress(_complaint(field, part.strip()))
+            return invalid(_complaint(field, part.strip()))
         found.append(_recipient(match))
     return found
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atum_ops.simulator.ledger import MAIL_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BATCH_KEY = "atum-batch"
 

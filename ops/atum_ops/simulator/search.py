@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from atum_ops.simulator import texts
-from atum_ops.simulator.index import Page, Term
-from atum_ops.simulator.wire import Answer
+from atum_ops.simulator.texts import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from atum_ops.simulator.index import Page, Term
+    from atum_ops.simulator.wire import Answer
 
 MOST_PER_PAGE = 500
 MOST_REACHABLE = 10_000
 _EASTERN = ZoneInfo("America/New_York")
 _DATE_ONLY = len("2026-01-01")
-
-
-class BadQuery(ValueError):
-    """A query that Postmark answers with 422, ErrorCode 700."""
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_BAD_QUERY = 700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +37,18 @@ class Query:
     offset: int
 
 
-def parse_query(text: str) -> Query:
-    """Read a query string; keys are case-insensitive, unknown ones are ignored. Raises BadQuery."""
+def parse_query(text: str) -> Query | Refusal:
+    """Read a query string; keys are case-insensitive, unknown ones are ignored. Refused with ErrorCode 700."""
     given = {key.lower(): value for key, value in parse_qsl(text)}
-    count, offset = _number(given, "count", default=None), _number(given, "offset", default=0)
+    count, offset = _number(given.get("count", "")), _number(given.get("offset", "0"))
     if not 1 <= count <= MOST_PER_PAGE or offset < 0 or count + offset > MOST_REACHABLE:
-        raise BadQuery(texts.BAD_PAGING)
-    return Query(
-        terms=tuple(_terms(given)),
-        since=_moment(given, "fromdate", end_of_day=False),
-        before=_moment(given, "todate", end_of_day=True),
-        count=count,
-        offset=offset,
-    )
+        return Refusal(_BAD_QUERY, texts.BAD_PAGING)
+    since = _moment(given.get("fromdate", ""))
+    before = _moment(given.get("todate", ""), end_of_day=True)
+    for name, moment in (("fromdate", since), ("todate", before)):
+        if moment is None and given.get(name):
+            return Refusal(_BAD_QUERY, texts.BAD_DATE.format(name=name, value=given[name]))
+    return Query(terms=tuple(_terms(given)), since=since, before=before, count=count, offset=offset)
 
 
 def page_answer(page: Page) -> Answer:
@@ -101,26 +103,19 @@ def _terms(given: Mapping[str, str]) -> list[Term]:
     return terms
 
 
-def _number(given: Mapping[str, str], name: str, *, default: int | None) -> int:
-    text = given.get(name)
-    if text is None and default is not None:
-        return default
-    try:
-        return int(text or "")
-    except ValueError:
-        raise BadQuery(texts.BAD_PAGING) from None
+def _number(text: str) -> int:
+    return int(text) if _DIGITS.fullmatch(text) else -1
 
 
-def _moment(given: Mapping[str, str], name: str, *, end_of_day: bool) -> float | None:
-    text = given.get(name)
+def _moment(text: str, *, end_of_day: bool = False) -> float | None:
     if not text:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadQuery(texts.BAD_DATE.format(name=name, value=text)) from None
+        return None
     if len(text) == _DATE_ONLY and end_of_day:
         moment += timedelta(days=1)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=_EASTERN)
-    return moment.astimezone(UTC).timestamp()
+    return moment.timestamp()

@@ -19,8 +19,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alterations:
-    """What a fault changes while messages are accepted: items that fail all the same, a batch taken in part only,
-    last recipients turned inactive, delivery delayed."""
+    """What a fault changes while messages are accepted.
+
+    `failing` items are refused though they are right; only the first `only_first` items are looked at at all; with
+    `last_inactive` the last recipient of each message to several is skipped; `delayed` messages stay queued.
+    """
 
     failing: Mapping[int, Refusal] = field(default_factory=dict)
     only_first: int | None = None
@@ -92,15 +95,12 @@ def _answers(
             answers.append({"ErrorCode": verdict.code, "Message": verdict.message})
             continue
         message_id, envelope = next(accepted)
-        answer: Document = {
-            "SubmittedAt": submitted_at,
-            "MessageID": message_id,
-            "ErrorCode": 0,
-            "Message": _message(envelope) if envelope.extra else texts.OK,
-        }
         to = item.get("To")
-        if to:
-            answer["To"] = to
+        answer: Document = {"To": to} if to else {}
+        answer["SubmittedAt"] = submitted_at
+        answer["MessageID"] = message_id
+        answer["ErrorCode"] = 0
+        answer["Message"] = _message(envelope) if envelope.extra else texts.OK
         answers.append(answer)
     return answers
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.rules import BATCH_BYTES
 from atum_ops.simulator.service import Service
 from atum_ops.simulator.state import State
 from atum_ops.simulator.wire import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from atum_ops.simulator.config import SimulatorConfig
 
 _BACKLOG = 1024
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from atum_ops.simulator.config import SimulatorConfig
-from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.index import Index
 from atum_ops.simulator.injector import Injector
 from atum_ops.simulator.ledger import Ledger
 from atum_ops.simulator.rules import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from atum_ops.simulator.config import SimulatorConfig
+    from atum_ops.simulator.faults import FaultPlan
 
 _LISTED_DUPLICATES = 1000
 
@@ -31,7 +34,7 @@ class State:
         self._content: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def next_request(self) -> int:
-        """Number the next sending request (from 1, going on after a restart with a ledger file)."""
+        """Give the next sending request its number (from 1, going on after a restart with a ledger file)."""
         self.requests += 1
         return self.requests
 

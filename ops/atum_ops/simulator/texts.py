@@ -6,16 +6,20 @@ Texts marked *inferred* in `docs/simulator.md` have the right ErrorCode but word
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from atum_ops.simulator.wire import Answer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 OK = "OK"
 TEST_OK = "Test job accepted"
 DELAYED = "Message accepted, but delivery may be delayed."
-BAD_TOKEN = (
+UNAUTHORIZED = (
     "No Account or Server API tokens were supplied in the HTTP headers, they were not a valid Server or Account "
     "token, or the wrong token type was used for the endpoint."
 )
@@ -59,10 +63,27 @@ class Refusal(NamedTuple):
     message: str
 
 
+def invalid(message: str) -> Refusal:
+    """Refuse with ErrorCode 300, "invalid email request"."""
+    return Refusal(300, message)
+
+
+def inactive(addresses: Sequence[str], *, in_batch: bool) -> str:
+    """Word the refusal (ErrorCode 406) of a message all of whose recipients are inactive."""
+    whom = "a recipient that has been" if in_batch else "recipient(s) that have been"
+    message = INACTIVE.format(whom=whom, addresses=", ".join(addresses))
+    return f"{message} " if in_batch else message
+
+
 def timestamp(at: float) -> str:
     """Write unix seconds the way Postmark does: UTC with seven fractional digits."""
     whole = int(at)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((at - whole) * 10_000_000):07d}Z"
+    return f"{_to_the_second(whole)}.{int((at - whole) * 10_000_000):07d}Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def json_answer(document: Any, *, status: int = 200, extra: str = "") -> Answer:

@@ -10,12 +10,14 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -1,0 +1,83 @@
+"""The provider's read side: messages, server, streams (Postmark developer docs, "Messages API" and others)."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+from atum_ops.simulator import search, texts
+from atum_ops.simulator.faults import Target
+from atum_ops.simulator.misbehaviour import misbehave
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from atum_ops.simulator.state import State
+    from atum_ops.simulator.wire import Connection, Request
+
+DETAILS = re.compile(r"/messages/outbound/([^/]+)/details/?", re.IGNORECASE)
+
+
+class ReadEndpoints:
+    """Answers from the ledger, through the search index, which lags by the configured time."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def messages(self, request: Request, connection: Connection) -> None:
+        """Handle `GET /messages/outbound`."""
+        state = self._state
+        state.counts["searches"] += 1
+        fault = state.injector.choose(target=Target.SEARCH)
+        if fault is not None:
+            misbehave(fault, connection, hang_s=state.injector.plan.hang_s)
+            return
+        query = search.parse_query(request.query)
+        if isinstance(query, texts.Refusal):
+            connection.answer(texts.error(query.code, query.message))
+        else:
+            self._when_indexed(connection, partial(self._find, query, connection))
+
+    def details(self, request: Request, connection: Connection) -> None:
+        """Handle `GET /messages/outbound/{id}/details`."""
+        match = DETAILS.fullmatch(request.path)
+        message_id = match[1].lower() if match is not None else ""
+        self._when_indexed(connection, partial(self._show, message_id, connection))
+
+    def server(self, _: Request, connection: Connection) -> None:
+        """Handle `GET /server`."""
+        connection.answer(texts.json_answer(texts.server(self._state.config.token)))
+
+    def streams(self, _: Request, connection: Connection) -> None:
+        """Handle `GET /message-streams`."""
+        streams = [texts.stream(name, kind) for name, kind in self._state.config.streams.items()]
+        connection.answer(texts.json_answer({"MessageStreams": streams, "TotalCount": len(streams)}))
+
+    def _find(self, query: search.Query, connection: Connection) -> None:
+        ledger = self._state.ledger
+        first = 1 if query.since is None else ledger.accepted_before(query.since) + 1
+        last = self._state.visible()
+        if query.before is not None:
+            last = min(last, ledger.accepted_before(query.before))
+        page = self._state.index.search(
+            query.terms, first=first, last=last, offset=query.offset, count=query.count
+        )
+        connection.answer(search.page_answer(page))
+
+    def _show(self, message_id: str, connection: Connection) -> None:
+        seq = self._state.index.find_id(message_id)
+        if seq is None or seq > self._state.visible():
+            connection.answer(texts.error(701, texts.NO_MESSAGE))
+            return
+        text, html = self._state.content(message_id)
+        record = self._state.ledger.record(seq)
+        connection.answer(texts.json_answer(search.details(record, text=text, html=html)))
+
+    def _when_indexed(self, connection: Connection, then: Callable[[], None]) -> None:
+        # In steps, so that the first search after a long run does not stop every other request.
+        if self._state.index.behind:
+            self._state.index.advance()
+            connection.loop.call_soon(self._when_indexed, connection, then)
+        else:
+            then()
