@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from atum_schema.encryption import Keyring
+from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
 
 PREFIX = "ATUM_"
@@ -127,6 +127,12 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{PREFIX}{_name(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
         raise SettingsError("; ".join(lines)) from None
+
+
+def load_database_url() -> str:
+    """Read only the database URL, for commands that need nothing else. Raises `SettingsError`."""
+    # A throw-away key satisfies the check of the others; this command neither reads nor writes content.
+    return load(content_keys=new_key("none")).database_url.get_secret_value()
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -195,8 +195,10 @@ CREATE INDEX dead_letter_unpublished ON atum.dead_letter (dead_at) WHERE publish
 -- Relays that sleep until a NOTIFY or the next poll. Producers and workers notify only while one does,
 -- because NOTIFY takes a database-wide lock at commit. Nothing is lost with it, hence unlogged.
 CREATE UNLOGGED TABLE atum.sleeper (
-    relay uuid        PRIMARY KEY,
-    until timestamptz NOT NULL
+    relay    uuid        PRIMARY KEY,
+    until    timestamptz NOT NULL,
+    for_mail boolean     NOT NULL,  -- a window has room and nothing was due
+    for_room boolean     NOT NULL   -- a window is full
 );
 
 -- The partitions of mail, event and attempt: one per month of UUIDv7, and a default one so that a wrong

@@ -1,0 +1,69 @@
+"""The command line: one module per group of commands, imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from atum_schema.errors import AtumError
+
+_COMMANDS: Final = {
+    "bench": "atum_ops.cli.bench",
+    "demo": "atum_ops.cli.demo",
+    "enqueue": "atum_ops.cli.enqueue",
+    "keys": "atum_ops.cli.keys",
+    "mail": "atum_ops.cli.mail",
+    "migrate": "atum_ops.cli.migrate",
+    "queue": "atum_ops.cli.queue",
+    "relay": "atum_ops.cli.parts",
+    "simulator": "atum_ops.cli.simulator",
+    "verify": "atum_ops.cli.verify",
+    "worker": "atum_ops.cli.parts",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}; there are: {', '.join(sorted(_COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="atum-mailer", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Mail that is never lost, never blindly sent twice, and always explained.
+
+    Settings come from the environment (ATUM_DATABASE_URL, ATUM_AMQP_URL, ATUM_CONTENT_KEYS,
+    ATUM_POSTMARK_TOKEN …; each also as …_FILE). See docs/settings.md.
+
+    \b
+    Exit status: 0 done, 1 refused or found wanting, 2 wrong usage.
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; errors made on purpose are one line on stderr and exit status 1."""
+    try:
+        cli(args=args, prog_name="atum-mailer")
+    except AtumError as error:
+        click.echo(f"atum-mailer: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,58 @@
+"""`relay` and `worker`: the parts that run for ever."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import Any
+
+import click
+
+from atum_ops import leash
+from atum_schema import settings
+
+
+@click.command()
+def relay() -> None:
+    """Move due mail into batches and publish their tickets. Run as many as you like.
+
+    \b
+    Example:
+      ATUM_DATABASE_URL=… ATUM_AMQP_URL=… ATUM_CONTENT_KEYS_FILE=/run/keys atum-mailer relay
+    """
+    from atum_producers.relay import Relay
+
+    _log_to_stderr()
+    part = Relay(settings.load())
+
+    def stop(signum: int, frame: Any) -> None:
+        del signum, frame
+        part.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    leash.hold()
+    part.run()
+
+
+@click.command()
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads per lane (default: ATUM_THREADS, 8).")
+def worker(threads: int | None) -> None:
+    """Deliver batches through Postmark. Run as many as you like.
+
+    SIGTERM finishes what is in flight (at most ATUM_STOP_TIMEOUT_S seconds); a second one ends at once.
+
+    \b
+    Example:
+      ATUM_POSTMARK_TOKEN_FILE=/run/token atum-mailer worker --threads 8
+    """
+    from atum_workers.main import run
+
+    _log_to_stderr()
+    leash.hold()
+    run(settings.load(**({} if threads is None else {"threads": threads})))
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("pika").setLevel(logging.CRITICAL)

@@ -1,0 +1,148 @@
+"""The relay: moves due mail into batches, and their tickets to RabbitMQ.
+
+Three threads that never wait for each other: this one issues, the publisher talks to RabbitMQ, the sweeper
+brings back what got lost. All state is in Postgres, so any number of relays may run and any may be killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from atum_producers import relay_store as store
+from atum_producers.publisher import Publisher
+from atum_producers.sweeper import Sweeper
+from atum_schema import database, topology
+from atum_schema.formats import ticket
+
+if TYPE_CHECKING:
+    from atum_schema.database import Connection
+    from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RECONNECT_S: Final = 0.5
+# A transaction that began long ago may commit mail with an old due time: every so often all due times are looked at.
+_FULL_SCAN_S: Final = 1.0
+_SLACK: Final = timedelta(seconds=2)
+
+
+class Lane:
+    """What the relay remembers of a lane between two looks: only where to start looking."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._mark = _EPOCH
+        self._full_scan_due = 0.0
+
+    def mark(self) -> datetime:
+        """Give the due time from which to look: all of them now and then, else the low-water mark."""
+        if time.monotonic() >= self._full_scan_due:
+            self._full_scan_due = time.monotonic() + _FULL_SCAN_S
+            return _EPOCH
+        return self._mark
+
+    def note(self, issued: store.Issued) -> None:
+        """Move the mark along with a backlog; start from the beginning once it is gone."""
+        self._mark = issued.last_due - _SLACK if issued.last_due is not None else _EPOCH
+
+
+class Relay:
+    """Runs until `stop()`. Survives the loss of Postgres and RabbitMQ, in any order and for any time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._id = uuid.uuid4()
+        self._stopping = threading.Event()
+        names = settings.lane_names
+        self._lanes = [Lane(name) for name in names]
+        self._publisher = Publisher(
+            settings.need_amqp_url(),
+            queues=[*map(topology.deliver_queue, names), topology.DEAD],
+            timeout_s=settings.publish_timeout_s,
+        )
+        self._sweeper = Sweeper(settings, self._publisher, self._stopping)
+
+    def stop(self) -> None:
+        """Ask the relay to stop; safe from a signal handler. `run` returns within a poll interval."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Serve until `stop()` is called."""
+        self._publisher.start()
+        self._sweeper.start()
+        try:
+            while not self._stopping.is_set():
+                self._serve_one_connection()
+        finally:
+            self._stopping.set()
+            self._sweeper.join()
+            self._publisher.stop()
+
+    def _serve_one_connection(self) -> None:
+        try:
+            with database.connect(self._settings.database_url.get_secret_value(), name="relay") as connection:
+                self._prepare(connection)
+                while not self._stopping.is_set():
+                    if not self._issue_everywhere(connection):
+                        self._sleep(connection)
+                store.wake(connection, self._id)
+        except psycopg.Error as error:
+            if not database.is_transient(error):
+                raise
+            log.warning("relay: database: %s; connecting again", type(error).__name__)
+            self._stopping.wait(_RECONNECT_S)
+
+    def _prepare(self, connection: Connection) -> None:
+        connection.execute("LISTEN atum_ready")
+        for lane in self._lanes:
+            store.ensure_flow(
+                connection, lane=lane.name, account=self._settings.account, size=self._settings.window
+            )
+
+    def _issue_everywhere(self, connection: Connection) -> bool:
+        """Issue what the windows allow; whether anything was issued."""
+        return any([self._issue(connection, lane).batches for lane in self._lanes])
+
+    def _issue(self, connection: Connection, lane: Lane) -> store.Issued:
+        settings = self._settings
+        issued = store.issue(
+            connection,
+            lane=lane.name,
+            lanes=[lane.name, *self._sweeper.orphaned_lanes()] if lane is self._lanes[0] else [lane.name],
+            account=settings.account,
+            mark=lane.mark(),
+            batch_mails=settings.batch_mails,
+            batch_bytes=settings.batch_bytes,
+            publish_timeout_s=settings.publish_timeout_s,
+        )
+        lane.note(issued)
+        self._publisher.publish([ticket(batch, lane.name) for batch in issued.batches])
+        return issued
+
+    def _sleep(self, connection: Connection) -> None:
+        """Sleep until mail comes, a window has room, or the poll interval is over.
+
+        The look after falling asleep closes the gap in which a producer saw nobody sleeping. What it still misses
+        (a statement that looked before, and commits after) waits for the poll.
+        """
+        store.fall_asleep(connection, self._id, self._settings.poll_s * 2 + 1, for_mail=True, for_room=True)
+        looks = [self._issue(connection, lane) for lane in self._lanes]
+        if any(look.batches for look in looks):
+            return
+        full = [look.full for look in looks]
+        if any(full):
+            # Producers need not notify about mail that has no room anyway.
+            store.fall_asleep(
+                connection, self._id, self._settings.poll_s * 2 + 1, for_mail=not all(full), for_room=True
+            )
+        for _ in connection.notifies(timeout=self._settings.poll_s, stop_after=1):
+            break
+        store.wake(connection, self._id)

@@ -1,0 +1,304 @@
+"""The relay's statements: issuing, publishing, sweeping. Lock order: flow, batch, mail by id, ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg.rows import class_row, tuple_row
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from atum_schema.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """What one look at a lane came to."""
+
+    #: Batches issued now.
+    batches: tuple[UUID, ...]
+    #: Whether the window is full: more mail may be due, and no more may be issued.
+    full: bool
+    #: Due time of the last mail taken; None if nothing was due.
+    last_due: datetime | None
+
+
+ENSURE_FLOW = """
+INSERT INTO atum.flow (lane, account, size) VALUES (%(lane)s, %(account)s, %(size)s)
+ON CONFLICT (lane, account) DO UPDATE SET size = excluded.size WHERE atum.flow.size <> excluded.size
+"""
+
+LOCK_FLOW = """
+SELECT f.size - (SELECT count(*) FROM atum.batch b
+                 WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown')
+FROM atum.flow f
+WHERE f.lane = %(lane)s AND f.account = %(account)s
+FOR UPDATE
+"""
+
+# Mails are cut into batches by count and by bytes; a mail under suspicion travels alone. Losing this commit in a
+# crash loses the deletion from `ready` with it, so it need not be synchronous: the ticket then finds no batch.
+ISSUE = """
+WITH picked AS (
+    SELECT mail_id, due_at, size, alone FROM atum.ready
+    WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
+    ORDER BY due_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), placed AS (
+    SELECT mail_id, due_at, alone, CASE WHEN alone THEN mail_id END AS suspect,
+           (row_number() OVER turn - 1) / %(batch_mails)s AS by_count,
+           (sum(size) OVER turn - size) / %(batch_bytes)s AS by_bytes
+    FROM picked
+    WINDOW turn AS (PARTITION BY alone ORDER BY due_at, mail_id ROWS UNBOUNDED PRECEDING)
+), ranked AS (
+    SELECT mail_id, due_at, dense_rank() OVER (ORDER BY alone, by_count, by_bytes, suspect) AS nth FROM placed
+), taken AS (
+    DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= %(room)s
+    RETURNING r.due_at
+), batches AS (
+    INSERT INTO atum.batch (id, lane, account, mail_ids, publish_after)
+    SELECT gen_random_uuid(), %(lane)s, %(account)s, array_agg(mail_id ORDER BY mail_id),
+           clock_timestamp() + make_interval(secs => %(publish_timeout_s)s)
+    FROM ranked WHERE nth <= %(room)s
+    GROUP BY nth
+    RETURNING id
+)
+SELECT (SELECT array_agg(id) FROM batches), (SELECT max(due_at) FROM taken),
+       set_config('synchronous_commit', 'off', true)
+"""
+
+
+def issue(
+    connection: Connection,
+    *,
+    lane: str,
+    lanes: list[str],
+    account: str,
+    mark: datetime,
+    batch_mails: int,
+    batch_bytes: int,
+    publish_timeout_s: float,
+) -> Issued:
+    """Take due mails of `lanes` (the lane, and removed ones that fall back to it) as far as the window allows.
+
+    `mark` is the low-water mark: due times before it are skipped, so that dead index entries are.
+    """
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(LOCK_FLOW, {"lane": lane, "account": account}).fetchone()
+        room = 0 if row is None else row[0]
+        if room <= 0:
+            return Issued(batches=(), full=True, last_due=None)
+        values = {
+            "lane": lane,
+            "lanes": lanes,
+            "account": account,
+            "mark": mark,
+            "room": room,
+            "limit": room * batch_mails,
+            "batch_mails": batch_mails,
+            "batch_bytes": batch_bytes,
+            "publish_timeout_s": publish_timeout_s,
+        }
+        batches, last_due, _ = cursor.execute(ISSUE, values).fetchone() or (None, None, None)
+    issued = tuple(batches or ())
+    return Issued(batches=issued, full=len(issued) >= room, last_due=last_due)
+
+
+FALL_ASLEEP = """
+INSERT INTO atum.sleeper (relay, until, for_mail, for_room)
+VALUES (%(relay)s, now() + make_interval(secs => %(seconds)s), %(for_mail)s, %(for_room)s)
+ON CONFLICT (relay) DO UPDATE
+SET until = excluded.until, for_mail = excluded.for_mail, for_room = excluded.for_room
+"""
+
+WAKE = "DELETE FROM atum.sleeper WHERE relay = %(relay)s"
+
+
+def fall_asleep(connection: Connection, relay: UUID, seconds: float, *, for_mail: bool, for_room: bool) -> None:
+    """Ask for a notification within the next `seconds`: when mail comes, or when a window has room again."""
+    values = {"relay": relay, "seconds": seconds, "for_mail": for_mail, "for_room": for_room}
+    connection.execute(FALL_ASLEEP, values)
+
+
+def wake(connection: Connection, relay: UUID) -> None:
+    """Ask for no more notifications."""
+    connection.execute(WAKE, {"relay": relay})
+
+
+# A batch that a worker has claimed meanwhile needs no ticket any more.
+PUBLISHED = """
+WITH unsynced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE atum.batch
+SET published_at = clock_timestamp(),
+    publish_after = clock_timestamp() + make_interval(secs => %(lost_after_s)s * power(2, least(publishes, 5)))
+FROM unsynced
+WHERE id = ANY(%(ids)s) AND state = 'issued'
+"""
+
+DEAD_LETTERS_PUBLISHED = """
+UPDATE atum.dead_letter d SET published_at = clock_timestamp()
+FROM unnest(%(ids)s::uuid[], %(cycles)s::int[]) AS t(mail_id, cycle)
+WHERE d.mail_id = t.mail_id AND d.cycle = t.cycle
+"""
+
+
+def published(connection: Connection, ids: list[UUID], *, lost_after_s: float) -> None:
+    """Note that RabbitMQ confirmed the tickets of these batches."""
+    connection.execute(PUBLISHED, {"ids": ids, "lost_after_s": lost_after_s})
+
+
+def dead_letters_published(connection: Connection, pairs: list[tuple[UUID, int]]) -> None:
+    """Note that RabbitMQ confirmed the messages of these (mail, cycle) pairs."""
+    values = {"ids": [pair[0] for pair in pairs], "cycles": [pair[1] for pair in pairs]}
+    connection.execute(DEAD_LETTERS_PUBLISHED, values)
+
+
+# Locked by id and skipped where another relay is at it. Backing off doubles up to 32 times the first distance.
+REPUBLISH = """
+WITH late AS (
+    SELECT id FROM atum.batch
+    WHERE state = 'issued' AND (publish_after < clock_timestamp() OR %(all)s)
+    ORDER BY id LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE atum.batch b
+SET publishes = publishes + 1,
+    publish_after = clock_timestamp() + make_interval(secs => %(publish_timeout_s)s * power(2, least(publishes, 5)))
+FROM late
+WHERE b.id = late.id
+RETURNING b.id, b.lane
+"""
+
+
+def late_tickets(
+    connection: Connection, *, publish_timeout_s: float, limit: int, every: bool
+) -> list[tuple[UUID, str]]:
+    """Give the issued batches whose ticket was not confirmed, or was lost, and put off their next turn.
+
+    `every` takes all issued batches: after a reconnect nobody knows what the broker still has.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        values = {"publish_timeout_s": publish_timeout_s, "limit": limit, "all": every}
+        return cursor.execute(REPUBLISH, values).fetchall()
+
+
+UNPUBLISHED_DEAD = """
+SELECT mail_id, cycle, reason, code, attempts FROM atum.dead_letter
+WHERE published_at IS NULL ORDER BY dead_at LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A (mail, cycle) pair whose message is not in `mail.dead` yet."""
+
+    mail_id: UUID
+    cycle: int
+    reason: str
+    code: int | None
+    attempts: int
+
+
+def unpublished_dead_letters(connection: Connection, *, limit: int) -> list[DeadLetter]:
+    """Give the oldest dead letters that RabbitMQ has not confirmed."""
+    with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
+        return cursor.execute(UNPUBLISHED_DEAD, {"limit": limit}).fetchall()
+
+
+# Nothing was posted under an expired claim: the batch is issued again at once, with no attempt charged.
+REISSUE = """
+WITH expired AS (
+    SELECT id FROM atum.batch WHERE state = 'claimed' AND lease_until < clock_timestamp()
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), freed AS (
+    UPDATE atum.batch b
+    SET state = 'issued', token = NULL, lease_until = NULL, publish_after = clock_timestamp()
+    FROM expired WHERE b.id = expired.id
+    RETURNING b.id, b.mail_ids, b.claimed_by
+), explained AS (
+    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
+    SELECT m.id, 'reissued', m.status, m.status, f.id, 'worker stopped between claim and posting: ' || f.claimed_by
+    FROM freed f CROSS JOIN unnest(f.mail_ids) AS u(id) JOIN atum.mail m ON m.id = u.id
+)
+SELECT count(*) FROM freed
+"""
+
+# Posted, and the lease has run out: nobody knows. The batch keeps its token, so a late answer still settles it.
+GIVE_UP = """
+WITH expired AS (
+    SELECT id FROM atum.batch WHERE state = 'posting' AND lease_until < clock_timestamp()
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), given_up AS (
+    UPDATE atum.batch b SET state = 'unknown' FROM expired WHERE b.id = expired.id
+    RETURNING b.id, b.token, b.mail_ids, b.issued_at, b.posting_at, b.claimed_by
+), locked AS (
+    SELECT m.id, m.status, g.id AS batch_id, g.token, g.issued_at, g.posting_at, g.claimed_by
+    FROM given_up g CROSS JOIN unnest(g.mail_ids) AS u(id) JOIN atum.mail m ON m.id = u.id
+), changed AS (
+    UPDATE atum.mail m
+    SET status = 'unknown', tries = m.tries + 1, due_at = NULL, reason = 'no_answer_recorded',
+        detail = 'the worker stopped after its posting mark'
+    FROM locked l WHERE m.id = l.id
+), attempted AS (
+    INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, detail)
+    SELECT id, batch_id, token, 'unknown', false, issued_at, posting_at, 'no answer recorded by ' || claimed_by
+    FROM locked
+), explained AS (
+    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
+    SELECT id, 'outcome_unknown', status, 'unknown', batch_id, 'no answer recorded by ' || claimed_by FROM locked
+)
+SELECT count(*) FROM given_up
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep found: numbers of batches."""
+
+    reissued: int
+    unknown: int
+
+
+def sweep(connection: Connection) -> Swept:
+    """Free expired claims and give up expired postings."""
+    return Swept(reissued=_count(connection, REISSUE), unknown=_count(connection, GIVE_UP))
+
+
+ENSURE_PARTITIONS: Final = "SELECT atum.ensure_partitions()"
+
+
+def ensure_partitions(connection: Connection) -> int:
+    """Make the partitions of the coming months; give how many were missing."""
+    return _count(connection, ENSURE_PARTITIONS)
+
+
+def ensure_flow(connection: Connection, *, lane: str, account: str, size: int) -> None:
+    """Make sure that the lane has a window of this size."""
+    connection.execute(ENSURE_FLOW, {"lane": lane, "account": account, "size": size})
+
+
+def _count(connection: Connection, statement: Any) -> int:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(statement).fetchone()
+    return int(row[0]) if row else 0
+
+
+# One index probe per lane instead of a walk over the backlog.
+LANES_WAITING = """
+WITH RECURSIVE lanes AS (
+    SELECT min(lane) AS lane FROM atum.ready
+    UNION ALL
+    SELECT (SELECT min(r.lane) FROM atum.ready r WHERE r.lane > lanes.lane) FROM lanes WHERE lanes.lane IS NOT NULL
+)
+SELECT lane FROM lanes WHERE lane IS NOT NULL
+"""
+
+
+def lanes_waiting(connection: Connection) -> list[str]:
+    """Give the lanes that have mail waiting, known to the settings or not."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return [row[0] for row in cursor.execute(LANES_WAITING)]

@@ -1,0 +1,113 @@
+"""The sweeper: brings back what got lost, on a thread and a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import psycopg
+
+from atum_producers import relay_store as store
+from atum_schema import database, formats
+
+if TYPE_CHECKING:
+    from atum_producers.publisher import Publisher
+    from atum_schema.database import Connection
+    from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Confirms are noted in bulk, and late: by then most tickets are claimed and need no note at all.
+_TICK_S: Final = 0.2
+_SWEEP_S: Final = 1.0
+_PARTITIONS_S: Final = 3600.0
+_RECONNECT_S: Final = 0.5
+_AT_ONCE: Final = 500
+
+
+class Sweeper(threading.Thread):
+    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, stopping: threading.Event) -> None:
+        super().__init__(name="atum-sweeper", daemon=True)
+        self._settings = settings
+        self._publisher = publisher
+        self._stopping = stopping
+        self._orphaned: tuple[str, ...] = ()
+        self._connections_seen = 0
+        self._last_sweep = self._last_partitions = float("-inf")
+
+    def orphaned_lanes(self) -> tuple[str, ...]:
+        """Lanes with waiting mail that the settings no longer know; the first lane takes their mail."""
+        return self._orphaned
+
+    def run(self) -> None:
+        """Sweep until the relay stops."""
+        while not self._stopping.is_set():
+            try:
+                with database.connect(self._settings.database_url.get_secret_value(), name="sweeper") as connection:
+                    while not self._stopping.wait(_TICK_S):
+                        self._tick(connection)
+                    self._note_confirms(connection)
+            except psycopg.Error as error:
+                # Anything else than a lost connection is a fault of ours: say so loudly, and keep sweeping.
+                level = logging.WARNING if database.is_transient(error) else logging.ERROR
+                log.log(level, "sweeper: database: %s", error, exc_info=level == logging.ERROR)
+                self._stopping.wait(_RECONNECT_S)
+
+    def _tick(self, connection: Connection) -> None:
+        self._note_confirms(connection)
+        now = time.monotonic()
+        if now - self._last_sweep >= _SWEEP_S:
+            self._last_sweep = now
+            self._sweep(connection)
+        if now - self._last_partitions >= _PARTITIONS_S:
+            self._last_partitions = now
+            store.ensure_partitions(connection)
+
+    def _note_confirms(self, connection: Connection) -> None:
+        confirmed = self._publisher.confirmed()
+        tickets = [item for item in confirmed if isinstance(item, UUID)]
+        pairs = [item for item in confirmed if not isinstance(item, UUID)]
+        if tickets:
+            store.published(connection, tickets, lost_after_s=self._settings.ticket_lost_after_s)
+        if pairs:
+            store.dead_letters_published(connection, pairs)
+
+    def _sweep(self, connection: Connection) -> None:
+        swept = store.sweep(connection)
+        if swept.reissued:
+            log.warning("sweeper: issued %d batches again whose worker stopped before posting", swept.reissued)
+        if swept.unknown:
+            log.warning("sweeper: %d batches have no recorded answer and are unknown now", swept.unknown)
+        known = set(self._settings.lane_names)
+        self._orphaned = tuple(lane for lane in store.lanes_waiting(connection) if lane not in known)
+        if self._publisher.connected:
+            self._repeat_tickets(connection)
+            self._publish_dead_letters(connection)
+
+    def _repeat_tickets(self, connection: Connection) -> None:
+        every = self._publisher.connections != self._connections_seen
+        self._connections_seen = self._publisher.connections
+        late = store.late_tickets(
+            connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE, every=every
+        )
+        self._publisher.publish([formats.ticket(batch_id, lane) for batch_id, lane in late])
+
+    def _publish_dead_letters(self, connection: Connection) -> None:
+        letters = store.unpublished_dead_letters(connection, limit=_AT_ONCE)
+        self._publisher.publish(
+            [
+                formats.dead_letter(
+                    mail_id=letter.mail_id,
+                    cycle=letter.cycle,
+                    reason=letter.reason,
+                    code=letter.code,
+                    attempts=letter.attempts,
+                )
+                for letter in letters
+            ]
+        )

@@ -1,0 +1,84 @@
+"""Dramatiq on quorum queues, for tickets that may be lost, repeated or reordered.
+
+What the stock broker does differently, and why it is changed here:
+
+- it keeps delayed messages and retries in the broker (`.DQ`, `.XQ`): due times live in Postgres, so neither exists;
+- it publishes without confirms by default: confirms are on;
+- after a reconnect, the ack of an old message can hit a new message with the same delivery tag: every message
+  remembers its consumer, and only that one may ack it;
+- when the broker cancels a consumer (its queue was deleted), the iterator simply ends: here it is a lost
+  connection, so the queue is declared again and consumed again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
+from dramatiq.errors import ConnectionClosed
+from dramatiq.middleware import Middleware
+
+from atum_schema import topology
+
+
+class TicketBroker(RabbitmqBroker):  # type: ignore[misc, unused-ignore]
+    """A RabbitMQ broker for tickets: quorum queues only, confirms on, no delays, no dead letters of its own."""
+
+    def __init__(self, amqp_url: str, *, middleware: list[Middleware] | None = None) -> None:
+        super().__init__(url=amqp_url, confirm_delivery=True, middleware=middleware or [])
+        self.parameters.heartbeat = 15
+        self.parameters.blocked_connection_timeout = 10
+        self.parameters.socket_timeout = 5
+        self.parameters.stack_timeout = 10
+
+    @property
+    def consumer_class(self) -> type[_RabbitmqConsumer]:
+        return TicketConsumer
+
+    def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
+        """Declare a queue, and no delay queue beside it."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.queues_pending.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+        if ensure:
+            self._ensure_queue(queue_name)
+
+    def enqueue(self, message: Any, *, delay: int | None = None) -> Any:
+        """Publish with confirm. Delays are refused: due times live in Postgres."""
+        if delay is not None:
+            raise ValueError("delays live in Postgres, not in the broker")
+        return super().enqueue(message)
+
+    def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
+        del queue_name
+        return dict(topology.ARGUMENTS)
+
+    def _declare_dq_queue(self, queue_name: str) -> None:
+        pass
+
+    def _declare_xq_queue(self, queue_name: str) -> None:
+        pass
+
+
+class TicketConsumer(_RabbitmqConsumer):
+    """Acks only its own messages, and notices when the broker cancels it."""
+
+    def __next__(self) -> Any:
+        try:
+            message = super().__next__()
+        except StopIteration:
+            self.broker.queues_pending.add(self.queue_name)
+            raise ConnectionClosed(RuntimeError("the broker cancelled the consumer")) from None
+        if message is not None:
+            message.owner = self
+        return message
+
+    def ack(self, message: Any) -> None:
+        if message.owner is self:
+            super().ack(message)
+
+    def nack(self, message: Any) -> None:
+        if message.owner is self:
+            super().nack(message)

@@ -1,0 +1,182 @@
+"""Delivering one batch, as a list of named steps.
+
+::
+
+    claim ─▶ drop expired ─▶ render ─▶ mark posting ─▶ POST ─▶ decide ─▶ record
+      │            │             │            │
+      stale        empty         unreadable   not ours any more        each stops here; nothing was posted
+
+Until the posting mark is committed everything may be redone by anybody. After it, only an answer counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from atum_schema import database
+from atum_schema.document_content import decode_content
+from atum_schema.errors import ContentUnreadable
+from atum_schema.ids import new_token
+from atum_workers import render, store
+from atum_workers.deadline import Deadline
+from atum_workers.outcome import Accepted, Outcome, Rejected, Unclear
+from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from psycopg_pool import ConnectionPool
+
+    from atum_schema.database import Connection
+    from atum_schema.encryption import Keyring
+
+log = logging.getLogger(__name__)
+
+_WORDS: Final = {Accepted: "accepted", Rejected: "rejected", Unclear: "unknown"}
+_RECORD_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+_RELEASE_DELAY_S: Final = 1.0
+
+
+class Provider(Protocol):
+    """Who takes the mail."""
+
+    def post(self, items: Sequence[dict[str, Any]], deadline: Deadline) -> list[Outcome]:
+        """POST once and give each item's outcome; never raises for what the provider does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Everything that delivering needs; built once, used by all threads."""
+
+    pool: ConnectionPool[Connection]
+    provider: Provider
+    keyring: Keyring
+    policy: RetryPolicy
+    #: Name of this worker in the log of a batch.
+    worker: str
+    #: Seconds from the claim to the end of the answer.
+    request_timeout_s: float
+    claim_lease_s: float
+    posting_lease_s: float
+    #: Whether content goes once the mail is accepted.
+    drop_content: bool
+    #: Seconds for which an answer in hand waits for a database that is away.
+    record_patience_s: float
+    uniform: Callable[[float, float], float] = random.uniform
+
+    def deliver(self, batch: UUID) -> None:
+        """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
+
+        Raises what the database raises when it is away before the POST: nothing was posted then, and the ticket is
+        published again.
+        """
+        deadline = Deadline.start(self.request_timeout_s)
+        token = new_token()
+        with self.pool.connection() as connection:
+            ready = self._prepare(connection, batch, token, deadline)
+        if not ready:
+            return
+        outcomes = self.provider.post([rendered for _, rendered in ready], deadline)
+        results = [self._result(item, outcome) for (item, _), outcome in zip(ready, outcomes, strict=True)]
+        self._record(batch, token, results)
+
+    def _prepare(
+        self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
+    ) -> list[tuple[store.Item, dict[str, Any]]]:
+        """Claim, drop what expired, render, mark; give what is to be posted now."""
+        items = store.claim(connection, batch=batch, token=token, worker=self.worker, lease_s=self.claim_lease_s)
+        if not items:
+            log.debug("ticket of batch %s is stale", batch)
+            return []
+        live = self._drop_expired(connection, batch, token, items)
+        try:
+            rendered = {item.mail_id: (item, self._render(item, batch)) for item in live}
+        except ContentUnreadable:
+            log.exception("batch %s cannot be read; it goes back until the keyring is mended", batch)
+            store.release(connection, batch=batch, token=token, delay_s=60.0)
+            return []
+        return [rendered[mail_id] for mail_id in self._mark(connection, batch, token, deadline) if rendered]
+
+    def _drop_expired(
+        self, connection: Connection, batch: UUID, token: UUID, items: list[store.Item]
+    ) -> list[store.Item]:
+        expired = [item.mail_id for item in items if item.expired]
+        if expired:
+            store.expire(connection, batch=batch, token=token, ids=expired)
+        return [item for item in items if not item.expired]
+
+    def _render(self, item: store.Item, batch: UUID) -> dict[str, Any]:
+        content = decode_content(self.keyring.decrypt(item.mail_id, item.key_id, item.body))
+        return render.item(content, item.mail_id, batch)
+
+    def _mark(self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline) -> list[UUID]:
+        if deadline.remaining() <= 0:
+            store.release(connection, batch=batch, token=token, delay_s=0.0)
+            return []
+        try:
+            return store.mark_posting(connection, batch=batch, token=token, lease_s=self.posting_lease_s)
+        except psycopg.Error:
+            # The mark may have been committed. We know that nothing was posted, so we may take it back.
+            self._release_unposted(batch, token)
+            raise
+
+    def _release_unposted(self, batch: UUID, token: UUID) -> None:
+        self._insist(
+            lambda connection: store.release(connection, batch=batch, token=token, delay_s=_RELEASE_DELAY_S),
+            patience_s=self.request_timeout_s,
+        )
+
+    def _record(self, batch: UUID, token: UUID, results: list[store.Result]) -> None:
+        """Commit the outcomes; an answer in hand is proof, so a database that is away is waited for."""
+        self._insist(
+            lambda connection: store.record(
+                connection, batch=batch, token=token, results=results, drop_content=self.drop_content
+            ),
+            patience_s=self.record_patience_s,
+        )
+
+    def _insist(self, work: Callable[[Connection], object], *, patience_s: float) -> None:
+        """Repeat a transaction until it commits; gives up with the last error after `patience_s` seconds."""
+        give_up_at = time.monotonic() + patience_s
+        for turn in range(1_000_000):
+            try:
+                with self.pool.connection() as connection:
+                    work(connection)
+                return
+            except (psycopg.Error, PoolTimeout) as error:
+                lasting = isinstance(error, psycopg.Error) and not database.is_transient(error)
+                if lasting or time.monotonic() > give_up_at:
+                    raise
+                log.warning("database: %s; trying again", type(error).__name__)
+                time.sleep(_RECORD_PAUSES_S[min(turn, len(_RECORD_PAUSES_S) - 1)])
+
+    def _result(self, item: store.Item, outcome: Outcome) -> store.Result:
+        verdict = decide(
+            outcome, attempts=item.attempts, tries=item.tries, policy=self.policy, uniform=self.uniform
+        )
+        accepted = isinstance(outcome, Accepted)
+        return store.Result(
+            mail_id=item.mail_id,
+            was=item.status,
+            status=verdict.status.value,
+            cause=verdict.cause.value,
+            outcome=_WORDS.get(type(outcome), "deferred"),
+            charged=isinstance(verdict, RetryIn | GiveUp) and verdict.charged,
+            retry_s=verdict.seconds if isinstance(verdict, RetryIn) else None,
+            alone=isinstance(verdict, RetryIn) and verdict.alone,
+            reason=None if isinstance(outcome, Accepted) else outcome.reason,
+            detail=outcome.remark if isinstance(outcome, Accepted) else outcome.detail,
+            http_status=200 if isinstance(outcome, Accepted) else outcome.http_status,
+            code=0 if accepted else getattr(outcome, "code", None),
+            provider_message_id=outcome.message_id if isinstance(outcome, Accepted) else None,
+        )

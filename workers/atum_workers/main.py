@@ -1,0 +1,62 @@
+"""The worker's own main: one pool of threads per lane, SIGTERM drains, a second one ends at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from dramatiq.worker import Worker
+
+from atum_schema import topology
+from atum_workers.app import build
+
+if TYPE_CHECKING:
+    from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_KILLED = 3
+
+
+def run(settings: Settings) -> None:
+    """Serve all lanes until SIGTERM or SIGINT, then finish what is in flight within `stop_timeout_s` seconds.
+
+    A second signal ends the process at once, with exit status 3; its batches are settled by the others.
+    """
+    stop = _on_signals()
+    broker = build(settings)
+    workers = [
+        Worker(broker, queues={topology.deliver_queue(lane)}, worker_threads=settings.threads, worker_timeout=200)
+        for lane in settings.lane_names
+    ]
+    for worker in workers:
+        worker.start()
+    log.info("worker: serving %s with %d threads each", ", ".join(settings.lane_names), settings.threads)
+    stop.wait()
+    log.info("worker: draining")
+    stoppers = [
+        threading.Thread(target=worker.stop, kwargs={"timeout": int(settings.stop_timeout_s * 1000)})
+        for worker in workers
+    ]
+    for stopper in stoppers:
+        stopper.start()
+    for stopper in stoppers:
+        stopper.join()
+    broker.close()
+
+
+def _on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def handle(signum: int, frame: Any) -> None:
+        del signum, frame
+        if stop.is_set():
+            os._exit(_KILLED)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop

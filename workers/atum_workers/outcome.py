@@ -1,0 +1,54 @@
+"""What can become of one mail in one POST: our vocabulary, whatever the provider calls it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The provider took it: proof."""
+
+    message_id: str
+    #: What the provider remarked, if not simply OK; no addresses.
+    remark: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The provider will never take it, or we must not ask again."""
+
+    reason: str
+    detail: str
+    http_status: int | None = None
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """Certainly not taken now; asking again later may help."""
+
+    reason: str
+    detail: str
+    #: Whether this is the mail's own failure; a failure of the whole provider costs no attempt.
+    charged: bool
+    #: Seconds that the provider asked us to wait.
+    retry_after: float | None = None
+    #: Whether the next try must travel without companions, because one of them may be at fault.
+    alone: bool = False
+    http_status: int | None = None
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear:
+    """Nobody knows whether the provider took it."""
+
+    reason: str
+    detail: str
+    http_status: int | None = None
+    code: int | None = None
+
+
+Outcome: TypeAlias = Accepted | Rejected | Deferred | Unclear

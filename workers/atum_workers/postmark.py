@@ -1,0 +1,63 @@
+"""The Postmark provider: one POST per batch, by a total deadline, never repeated here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from atum_workers import render, transport
+from atum_workers.classify import Answer, classify
+from atum_workers.deadline import DeadlineExceeded
+from atum_workers.outcome import Deferred, Outcome, Unclear
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from atum_workers.deadline import Deadline
+
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_SINGLE: Final = "/email"
+_BATCH: Final = "/email/batch"
+
+
+class Postmark:
+    """Sends batches. Thread-safe. The token is only ever in a request header."""
+
+    def __init__(self, *, base_url: str, token: str) -> None:
+        self._clock = transport.Clock()
+        headers = {
+            "X-Postmark-Server-Token": token,
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": "atum-mailer",
+        }
+        self._client = transport.client(base_url, headers, self._clock)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def post(self, items: Sequence[dict[str, Any]], deadline: Deadline) -> list[Outcome]:
+        """POST the items once; give the outcome of each, in order.
+
+        Never raises for what the network or the provider does: a request that certainly did not get out is
+        `Deferred`, everything unclear is `Unclear`. Ends by the deadline.
+        """
+        body = render.body(items)
+        try:
+            with self._clock.bound(deadline):
+                response = self._client.post(
+                    _SINGLE if len(items) == 1 else _BATCH,
+                    content=transport.withheld(body, deadline),
+                    headers={"Content-Length": str(len(body))},
+                )
+        except (*_NOT_SENT, DeadlineExceeded) as error:
+            outcome: Outcome = Deferred(reason="not_sent", detail=f"not sent: {type(error).__name__}", charged=False)
+            return [outcome] * len(items)
+        except httpx.HTTPError as error:
+            unclear = Unclear(reason="no_answer", detail=f"no clear answer: {type(error).__name__}")
+            return [unclear] * len(items)
+        answer = Answer(status=response.status_code, headers=response.headers, body=response.content)
+        return classify(answer, count=len(items), now=datetime.now(UTC))
