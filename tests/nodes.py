@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from atum_ops.stack.postgres import PostgresNode
 from atum_ops.stack.rabbit import RabbitNode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from atum_ops.stack.node import Node
     from atum_ops.stack.pristine import Pristine
@@ -132,3 +133,18 @@ class VirtualHosts:
             end, [{binaries}]).""",
         )
         return names
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 10) -> bool:
+    """Ask again until the condition holds, at most this long; True when it held."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def all_gone(pids: Iterable[int]) -> bool:
+    """Whether none of these processes exists any more."""
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)

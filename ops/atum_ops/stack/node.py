@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05
 _PORT_TRIES = 5
 _TAIL_BYTES = 4_000
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 _ADDRESS_IN_USE = re.compile(rb"address already in use|eaddrinuse", re.IGNORECASE)
 
 
@@ -169,12 +170,13 @@ class Node(ABC):
 
     def _start_once(self) -> None:
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._process = self._launch()
+        # A local name: another thread may kill us meanwhile, which clears the attribute.
+        process = self._process = self._launch()
         deadline = time.monotonic() + self.start_seconds
         with contextlib.ExitStack() as undo:
             undo.callback(self.kill)
             while not self.is_ready():
-                if not self._process.running:
+                if not process.running:
                     raise StackError(self._failure("ended while starting"))
                 if time.monotonic() > deadline:
                     raise StackError(self._failure(f"was not ready after {self.start_seconds:g} s"))
@@ -182,10 +184,12 @@ class Node(ABC):
             undo.pop_all()
 
     def _failure(self, what: str) -> str:
-        tail = self._log_since_start()[-_TAIL_BYTES:].decode(errors="replace").strip()
+        tail = _COLOUR.sub(b"", self._log_since_start())[-_TAIL_BYTES:].decode(errors="replace").strip()
         return f"{self.kind} in {self.directory} {what}. The end of its log ({self.log}):\n{tail}"
 
     def _log_since_start(self) -> bytes:
+        if not self.log.exists():
+            return b""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return log.read()

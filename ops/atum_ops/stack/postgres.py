@@ -8,11 +8,13 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import pq
 
 from atum_ops.stack.account import hand_over, reachable, unprivileged
-from atum_ops.stack.find import find_postgres, usual_places
+from atum_ops.stack.find import Places, find_postgres, usual_places
 from atum_ops.stack.node import Node
+from atum_ops.stack.packages import POSTGRES_PACKAGE, remedy
 from atum_ops.stack.ports import LOOPBACK
 from atum_ops.stack.pristine import SUPERUSER, Pristine
 from atum_ops.stack.process import GuardedProcess
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-POSTGRES_REMEDY = "PostgreSQL is not installed. On Debian or Ubuntu: apt-get install postgresql"
+_ANSWER_SECONDS = 2
 
 #: For a laptop: memory and WAL large enough for a load test, crash safety as shipped (fsync stays on).
 SETTINGS: Mapping[str, str] = {
@@ -51,13 +53,21 @@ class PostgresNode(Node):
 
     kind = "PostgreSQL"
 
-    def __init__(self, directory: Path, *, port: int | None = None, pristine: Pristine | None = None) -> None:
-        programs = find_postgres(usual_places())
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        pristine: Pristine | None = None,
+        places: Places | None = None,
+    ) -> None:
+        programs = find_postgres(places or usual_places())
         if programs is None:
-            raise StackError(POSTGRES_REMEDY)
+            raise StackError(remedy([POSTGRES_PACKAGE]))
         self._programs = programs
         self._account = unprivileged()
         super().__init__(reachable(directory, self._account), port=port)
+        hand_over(self.directory, self._account)
         #: The empty cluster this node copies; may be shared.
         self.pristine = pristine or Pristine(
             self.directory / "pristine", programs=programs, account=self._account
@@ -74,11 +84,12 @@ class PostgresNode(Node):
         return f"postgresql://{SUPERUSER}:{self.pristine.password}@{LOOPBACK}:{self.port}/postgres"
 
     def is_ready(self) -> bool:
-        """Whether it accepts connections: libpq's PQping, which needs no login."""
+        """Whether a client can log in."""
         if not self.running:
             return False
-        answer = pq.PGconn.ping(f"host={LOOPBACK} port={self.port} connect_timeout=2".encode())
-        return pq.Ping(answer) is pq.Ping.OK
+        # PQping alone would be content with another server that took the port; login alone fills the log.
+        address = f"host={LOOPBACK} port={self.port} connect_timeout={_ANSWER_SECONDS}"
+        return pq.Ping(pq.PGconn.ping(address.encode())) is pq.Ping.OK and self._lets_in()
 
     def version(self) -> str:
         """Give the product and version, as `postgres --version` tells them."""
@@ -87,10 +98,16 @@ class PostgresNode(Node):
         ).stdout
         return f"PostgreSQL {output.split()[2]}"
 
+    def _lets_in(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=_ANSWER_SECONDS).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def _launch(self) -> GuardedProcess:
         if not self.data.exists():
             self.pristine.copy_to(self.data)
-        hand_over(self.directory, self._account)
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         return GuardedProcess(
             [str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *options],
@@ -105,4 +122,5 @@ class PostgresNode(Node):
         process.signal(signal.SIGINT)
 
     def _delete_data(self) -> None:
-        shutil.rmtree(self.data, ignore_errors=False)
+        if self.data.exists():
+            shutil.rmtree(self.data)

@@ -11,9 +11,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pika
+import pika.exceptions
 
-from atum_ops.stack.find import find_rabbit, usual_places
+from atum_ops.stack.find import Places, find_rabbit, usual_places
 from atum_ops.stack.node import Node
+from atum_ops.stack.packages import RABBIT_PACKAGE, remedy
 from atum_ops.stack.ports import LOOPBACK, free_port
 from atum_ops.stack.process import GuardedProcess
 from atum_schema.errors import StackError
@@ -21,7 +23,6 @@ from atum_schema.errors import StackError
 if TYPE_CHECKING:
     from pathlib import Path
 
-RABBIT_REMEDY = "RabbitMQ is not installed. On Debian or Ubuntu: apt-get install rabbitmq-server"
 USER = "atum"
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"
@@ -56,10 +57,10 @@ class RabbitNode(Node):
 
     kind = "RabbitMQ"
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
-        programs = find_rabbit(usual_places())
+    def __init__(self, directory: Path, *, port: int | None = None, places: Places | None = None) -> None:
+        programs = find_rabbit(places or usual_places())
         if programs is None:
-            raise StackError(RABBIT_REMEDY)
+            raise StackError(remedy([RABBIT_PACKAGE]))
         self._programs = programs
         super().__init__(directory, port=port)
         self._password = secrets.token_urlsafe(24)
@@ -170,7 +171,8 @@ class RabbitNode(Node):
         process.signal(signal.SIGTERM)
 
     def _delete_data(self) -> None:
-        shutil.rmtree(self.directory / "mnesia")
+        if (database := self.directory / "mnesia").exists():
+            shutil.rmtree(database)
 
     def _server_pid(self, process: GuardedProcess) -> int | None:
         # The process we started is a shell that waits for the virtual machine.
