@@ -1,0 +1,93 @@
+"""The content of a mail as it is stored: all that the provider needs to send it, nothing to decide again.
+
+Content is written once from a checked mail and trusted when read. Keys with no value are left out:
+
+- "from", "subject", "stream": strings, always there
+- "to", always there; "cc", "bcc", "reply_to": lists of rendered mailboxes
+- "text", "html", "tag": strings
+- "headers": list of [name, value]
+- "attachments": list of {"name", "content" (base64), "content_type", "content_id" (only inline)}
+- "metadata": object of strings
+- "track_opens": boolean; "track_links": value of `TrackLinks`
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import orjson
+
+if TYPE_CHECKING:
+    from atum_schema.addresses import Address
+    from atum_schema.mail import Mail
+    from atum_schema.mail_attachments import Attachment
+
+Content: TypeAlias = dict[str, Any]
+
+
+def content_of(mail: Mail) -> bytes:
+    """Render a mail into stored content, UTF-8 JSON. A mail with HTML alone gets a text body here."""
+    content: Content = {
+        "from": str(mail.sender),
+        "to": _rendered(mail.to),
+        "subject": mail.subject,
+        "stream": mail.stream,
+    }
+    if mail.text:
+        content["text"] = mail.text
+    elif mail.html:
+        content["text"] = _derived_text(mail)
+    if mail.html:
+        content["html"] = mail.html
+    if mail.cc:
+        content["cc"] = _rendered(mail.cc)
+    if mail.bcc:
+        content["bcc"] = _rendered(mail.bcc)
+    if mail.reply_to:
+        content["reply_to"] = _rendered(mail.reply_to)
+    if mail.tag is not None:
+        content["tag"] = mail.tag
+    if mail.metadata:
+        content["metadata"] = dict(mail.metadata)
+    _add_rare(content, mail)
+    return orjson.dumps(content)
+
+
+def decode_content(data: bytes) -> Content:
+    """Read stored content back, without checking it again."""
+    content: Content = orjson.loads(data)
+    return content
+
+
+def _add_rare(content: Content, mail: Mail) -> None:
+    if mail.headers:
+        content["headers"] = [[header.name, header.value] for header in mail.headers]
+    if mail.attachments:
+        content["attachments"] = [attachment_document(each) for each in mail.attachments]
+    if mail.track_opens is not None:
+        content["track_opens"] = mail.track_opens
+    if mail.track_links is not None:
+        content["track_links"] = mail.track_links.value
+
+
+def attachment_document(attachment: Attachment) -> dict[str, str]:
+    """Write an attachment as JSON object, its content in base64."""
+    document = {
+        "name": attachment.name,
+        "content": b64encode(attachment.content).decode("ascii"),
+        "content_type": attachment.content_type,
+    }
+    if attachment.content_id is not None:
+        document["content_id"] = attachment.content_id
+    return document
+
+
+def _rendered(addresses: tuple[Address, ...]) -> list[str]:
+    return [str(address) for address in addresses]
+
+
+def _derived_text(mail: Mail) -> str:
+    from atum_schema.text import derived_text
+
+    return derived_text(mail)
