@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Self
@@ -11,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Self
 from atum_ops import leash
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
-from uuid import UUID
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -20,8 +18,9 @@ from atum_schema.mail import Mail
 from atum_schema.status import ENDED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from psycopg_pool import ConnectionPool
 
@@ -59,7 +58,9 @@ class Mailer:
     use; close with `close()` or a `with` block. Raises `SettingsError` when a setting is missing or wrong.
     """
 
-    def __init__(self, *, client: str = "default", settings: Settings | None = None, pool_size: int = 4) -> None:
+    def __init__(
+        self, *, client: str = "default", settings: Settings | None = None, pool_size: int = 4
+    ) -> None:
         if not client:
             raise MailRejected("client", "is empty")
         self._client = client
@@ -85,7 +86,11 @@ class Mailer:
     ) -> UUID: ...
     @overload
     def enqueue(
-        self, mail: Sequence[Mail], *, connection: psycopg.Connection[Any] | None = None, keys: Sequence[str] = ()
+        self,
+        mail: Sequence[Mail],
+        *,
+        connection: psycopg.Connection[Any] | None = None,
+        keys: Sequence[str] = (),
     ) -> list[UUID]: ...
     def enqueue(
         self,

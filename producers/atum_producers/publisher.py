@@ -39,9 +39,7 @@ class Publisher:
     counts the connections made: after each, nobody knows which tickets the broker still has.
     """
 
-    def __init__(
-        self, amqp_url: str, *, queues: Iterable[str], timeout_s: float
-    ) -> None:
+    def __init__(self, amqp_url: str, *, queues: Iterable[str], timeout_s: float) -> None:
         self._parameters = pika.URLParameters(amqp_url)
         self._parameters.heartbeat = 15
         self._parameters.blocked_connection_timeout = timeout_s
@@ -188,7 +186,11 @@ class Publisher:
 
     def _on_outcome(self, frame: Any) -> None:
         method = frame.method
-        tags = [t for t in self._unconfirmed if t <= method.delivery_tag] if method.multiple else [method.delivery_tag]
+        tags = (
+            [t for t in self._unconfirmed if t <= method.delivery_tag]
+            if method.multiple
+            else [method.delivery_tag]
+        )
         good = isinstance(method, pika.spec.Basic.Ack)
         done = [self._unconfirmed.pop(tag)[1] for tag in tags if tag in self._unconfirmed]
         kept = [message.confirms for message in done if good and message.queue not in self._returned]

@@ -109,7 +109,8 @@ class Relay:
 
     def _issue_everywhere(self, connection: Connection) -> bool:
         """Issue what the windows allow; whether anything was issued."""
-        return any([self._issue(connection, lane).batches for lane in self._lanes])
+        looks = [self._issue(connection, lane) for lane in self._lanes]
+        return any(look.batches for look in looks)
 
     def _issue(self, connection: Connection, lane: Lane) -> store.Issued:
         settings = self._settings

@@ -118,7 +118,9 @@ SET until = excluded.until, for_mail = excluded.for_mail, for_room = excluded.fo
 WAKE = "DELETE FROM atum.sleeper WHERE relay = %(relay)s"
 
 
-def fall_asleep(connection: Connection, relay: UUID, seconds: float, *, for_mail: bool, for_room: bool) -> None:
+def fall_asleep(
+    connection: Connection, relay: UUID, seconds: float, *, for_mail: bool, for_room: bool
+) -> None:
     """Ask for a notification within the next `seconds`: when mail comes, or when a window has room again."""
     values = {"relay": relay, "seconds": seconds, "for_mail": for_mail, "for_room": for_room}
     connection.execute(FALL_ASLEEP, values)

@@ -48,7 +48,9 @@ class Sweeper(threading.Thread):
         """Sweep until the relay stops."""
         while not self._stopping.is_set():
             try:
-                with database.connect(self._settings.database_url.get_secret_value(), name="sweeper") as connection:
+                with database.connect(
+                    self._settings.database_url.get_secret_value(), name="sweeper"
+                ) as connection:
                     while not self._stopping.wait(_TICK_S):
                         self._tick(connection)
                     self._note_confirms(connection)
@@ -80,7 +82,9 @@ class Sweeper(threading.Thread):
     def _sweep(self, connection: Connection) -> None:
         swept = store.sweep(connection)
         if swept.reissued:
-            log.warning("sweeper: issued %d batches again whose worker stopped before posting", swept.reissued)
+            log.warning(
+                "sweeper: issued %d batches again whose worker stopped before posting", swept.reissued
+            )
         if swept.unknown:
             log.warning("sweeper: %d batches have no recorded answer and are unknown now", swept.unknown)
         known = set(self._settings.lane_names)

@@ -11,7 +11,6 @@ at no cost for those who never repeat.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -25,6 +24,8 @@ from atum_schema.errors import IdempotencyConflict, MailRejected
 from atum_schema.ids import new_mail_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atum_schema.addresses import Address
     from atum_schema.database import Connection
     from atum_schema.encryption import Keyring
@@ -73,10 +74,13 @@ class LanePolicy:
         return mail.stream if mail.stream in self.names else self.names[0]
 
 
-def prepare(mails: Sequence[Mail], *, lanes: LanePolicy, keyring: Keyring, keys: Sequence[str] = ()) -> list[Row]:
+def prepare(
+    mails: Sequence[Mail], *, lanes: LanePolicy, keyring: Keyring, keys: Sequence[str] = ()
+) -> list[Row]:
     """Turn mails into rows; `keys` (from `EnqueueUncertain`) repeats an earlier call, in the same order."""
     return [
-        _row(mail, lanes, keyring, keys[place] if keys else mail.idempotency_key) for place, mail in enumerate(mails)
+        _row(mail, lanes, keyring, keys[place] if keys else mail.idempotency_key)
+        for place, mail in enumerate(mails)
     ]
 
 
@@ -147,7 +151,9 @@ SELECT key, fingerprint, mail_id FROM atum.idempotency WHERE client = %(client)s
 KNOWN_IDS = "SELECT id FROM atum.mail WHERE id = ANY(%(ids)s)"
 
 
-def insert(connection: Connection, rows: Sequence[Row], *, client: str, key_id: str, repeats: bool) -> list[UUID]:
+def insert(
+    connection: Connection, rows: Sequence[Row], *, client: str, key_id: str, repeats: bool
+) -> list[UUID]:
     """Store the rows in the connection's transaction; give their ids in order.
 
     A row whose key is known is not stored again: its place holds the first mail's id. `repeats` says that the
@@ -198,7 +204,9 @@ def _refuse_twice_in_one_call(rows: Sequence[Row], keyed: dict[str, Row], client
         for place, row in enumerate(rows):
             if row.key in seen:
                 raise MailRejected(
-                    "idempotency_key", f"{row.key!r} of client {client!r} appears twice in one list", index=place
+                    "idempotency_key",
+                    f"{row.key!r} of client {client!r} appears twice in one list",
+                    index=place,
                 )
             seen.add(row.key)
 

@@ -15,7 +15,7 @@ _OPTIONS: Final = (
     # A forgotten transaction must not hold locks or stop vacuum.
     " -c idle_in_transaction_session_timeout=60s -c jit=off"
 )
-_CONNECT: Final = {
+_CONNECT: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -27,7 +27,12 @@ _CONNECT: Final = {
 def connect(database_url: str, *, name: str, **options: Any) -> Connection:
     """Open one autocommit connection for the hot path; `name` is its application_name."""
     return psycopg.connect(
-        database_url, autocommit=True, application_name=f"atum-{name}", options=_OPTIONS, **_CONNECT, **options
+        database_url,
+        autocommit=True,
+        application_name=f"atum-{name}",
+        options=_OPTIONS,
+        **_CONNECT,
+        **options,
     )
 
 

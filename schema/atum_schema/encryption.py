@@ -38,7 +38,9 @@ class Keyring:
     __slots__ = ("_ciphers", "active")
 
     def __init__(self, text: str) -> None:
-        pairs = [_parse(place, item) for place, item in enumerate(filter(None, map(str.strip, text.split(","))))]
+        pairs = [
+            _parse(place, item) for place, item in enumerate(filter(None, map(str.strip, text.split(","))))
+        ]
         if not pairs:
             raise SettingsError(
                 "ATUM_CONTENT_KEYS: no key; content is never stored in clear. "

@@ -49,7 +49,9 @@ class IdempotencyConflict(AtumError):
     def __init__(self, client: str, key: str) -> None:
         self.client = client
         self.key = key
-        super().__init__(f"idempotency key {key!r} of client {client!r} was used before with different content")
+        super().__init__(
+            f"idempotency key {key!r} of client {client!r} was used before with different content"
+        )
 
 
 class EnqueueFailed(AtumError):

@@ -67,7 +67,9 @@ def migrations() -> list[Migration]:
     """List the shipped migrations in order."""
     folder = resources.files("atum_schema") / "migrations"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return [Migration(version=int(f.name.split("_", 1)[0]), name=f.name, sql=f.read_text("utf-8")) for f in files]
+    return [
+        Migration(version=int(f.name.split("_", 1)[0]), name=f.name, sql=f.read_text("utf-8")) for f in files
+    ]
 
 
 def migrate(database_url: str) -> list[str]:
@@ -114,10 +116,14 @@ def _pending(applied: dict[int, str]) -> list[Migration]:
     known = {m.version: m for m in migrations()}
     newer = sorted(set(applied) - set(known))
     if newer:
-        raise MigrationError(f"the database has migration {newer[-1]}, this version knows {max(known)}: upgrade it")
+        raise MigrationError(
+            f"the database has migration {newer[-1]}, this version knows {max(known)}: upgrade it"
+        )
     for version, checksum in applied.items():
         if known[version].checksum != checksum:
-            raise MigrationError(f"{known[version].name} was applied with other content (checksum {checksum[:12]}…)")
+            raise MigrationError(
+                f"{known[version].name} was applied with other content (checksum {checksum[:12]}…)"
+            )
     return [m for version, m in sorted(known.items()) if version not in applied]
 
 

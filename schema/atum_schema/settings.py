@@ -22,7 +22,9 @@ PREFIX = "ATUM_"
 class Settings(BaseSettings):
     """Everything that can be set. Times are seconds, sizes are bytes."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr = Field(description="PostgreSQL connection URL.")
     content_keys: SecretStr = Field(
@@ -35,37 +37,53 @@ class Settings(BaseSettings):
     account: str = Field("default", description="Name of the provider account that all lanes use.")
 
     lanes: str = Field(
-        "transactional,broadcast", description="Names of the lanes, separated by commas; the first is the fallback."
+        "transactional,broadcast",
+        description="Names of the lanes, separated by commas; the first is the fallback.",
     )
     privacy: str = Field(
         "metadata", description="'metadata' drops a mail's content on acceptance, 'full' keeps it in the log."
     )
 
-    window: int = Field(32, ge=1, le=10_000, description="Batches that may be in flight per lane and account.")
+    window: int = Field(
+        32, ge=1, le=10_000, description="Batches that may be in flight per lane and account."
+    )
     batch_mails: int = Field(200, ge=1, le=500, description="Mails in a batch, at most.")
     batch_bytes: int = Field(
         20_000_000, ge=1, le=35_000_000, description="Bytes of content in a batch, before its last mail."
     )
     poll_s: float = Field(0.5, gt=0, le=60, description="How often a sleeping relay looks without a wake-up.")
-    publish_timeout_s: float = Field(5.0, gt=0, le=300, description="Time budget of a publish, until its confirm.")
+    publish_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="Time budget of a publish, until its confirm."
+    )
     ticket_lost_after_s: float = Field(
-        10.0, gt=0, le=3600, description="A published ticket that nobody claims is repeated; doubles each time."
+        10.0,
+        gt=0,
+        le=3600,
+        description="A published ticket that nobody claims is repeated; doubles each time.",
     )
 
     attempts: int = Field(14, ge=1, le=100, description="Charged attempts of a mail before it is dead.")
-    tries: int = Field(100, ge=1, le=10_000, description="POSTs of a mail, charged or not, before it is dead.")
-    retry_base_s: float = Field(30.0, ge=0.01, le=3600, description="First bound of the exponential back-off.")
+    tries: int = Field(
+        100, ge=1, le=10_000, description="POSTs of a mail, charged or not, before it is dead."
+    )
+    retry_base_s: float = Field(
+        30.0, ge=0.01, le=3600, description="First bound of the exponential back-off."
+    )
     retry_max_s: float = Field(3600.0, ge=0.01, le=86_400, description="Largest bound of the back-off.")
 
     threads: int = Field(8, ge=1, le=256, description="Worker threads per lane.")
     request_timeout_s: float = Field(
         60.0, gt=0, le=600, description="Total deadline from claim to the end of the answer."
     )
-    claim_lease_s: float = Field(15.0, gt=0, le=600, description="How long a claim may take to reach its POST.")
+    claim_lease_s: float = Field(
+        15.0, gt=0, le=600, description="How long a claim may take to reach its POST."
+    )
     lease_margin_s: float = Field(
         30.0, gt=0, le=600, description="How long after the deadline a posting batch becomes unknown."
     )
-    stop_timeout_s: float = Field(75.0, gt=0, le=3600, description="How long SIGTERM waits for work in flight.")
+    stop_timeout_s: float = Field(
+        75.0, gt=0, le=3600, description="How long SIGTERM waits for work in flight."
+    )
 
     @classmethod
     def settings_customise_sources(  # pydantic-settings' own hook

@@ -16,11 +16,13 @@ from dramatiq.middleware import Middleware
 from atum_schema import database, settings, topology
 from atum_schema.formats import DELIVER_ACTOR
 from atum_workers.broker import TicketBroker
-from atum_workers.deliver import Delivery
+from atum_workers.deliver import Delivery, go_on
 from atum_workers.postmark import Postmark
 from atum_workers.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from atum_schema.settings import Settings
 
 
@@ -29,21 +31,21 @@ def setup() -> None:
     dramatiq.set_broker(build(settings.load()))
 
 
-def build(configured: Settings) -> TicketBroker:
+def build(configured: Settings, *, reached: Callable[[str], None] | None = None) -> TicketBroker:
     """Build a broker with the actors declared. Nothing is opened before a worker boots.
+
+    `reached` is told the steps of every delivery (`atum_workers.deliver.STEPS`).
 
     Raises `SettingsError` when something that a worker needs is missing or wrong.
     """
-    runtime = Runtime(configured)
+    runtime = Runtime(configured, reached)
     broker = TicketBroker(configured.need_amqp_url(), middleware=[runtime])
     for lane in configured.lane_names:
         broker.declare_queue(topology.deliver_queue(lane))
-    dramatiq.actor(
-        runtime.deliver,
-        actor_name=DELIVER_ACTOR,
-        queue_name=topology.deliver_queue(configured.lane_names[0]),
-        broker=broker,
+    declare = dramatiq.actor(
+        actor_name=DELIVER_ACTOR, queue_name=topology.deliver_queue(configured.lane_names[0]), broker=broker
     )
+    declare(runtime.deliver)
     return broker
 
 
@@ -53,8 +55,9 @@ class Runtime(Middleware):
     Dramatiq forks before it boots workers, so nothing may be open earlier.
     """
 
-    def __init__(self, configured: Settings) -> None:
+    def __init__(self, configured: Settings, reached: Callable[[str], None] | None = None) -> None:
         self._settings = configured
+        self._reached = reached or go_on
         self._keyring = configured.keyring()
         self._token = configured.need_postmark_token()
         self._delivery: Delivery | None = None
@@ -76,7 +79,7 @@ class Runtime(Middleware):
         del broker, worker
         self._workers -= 1
         if self._workers == 0 and self._delivery is not None:
-            self._delivery.provider.close()  # type: ignore[attr-defined]
+            self._delivery.provider.close()
             self._delivery.pool.close()
             self._delivery = None
 
@@ -101,4 +104,5 @@ class Runtime(Middleware):
             posting_lease_s=configured.posting_lease_s,
             drop_content=configured.privacy == "metadata",
             record_patience_s=configured.stop_timeout_s,
+            reached=self._reached,
         )

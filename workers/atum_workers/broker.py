@@ -12,24 +12,30 @@ What the stock broker does differently, and why it is changed here:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pika
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import ConnectionClosed
-from dramatiq.middleware import Middleware
 
 from atum_schema import topology
 
+if TYPE_CHECKING:
+    from dramatiq.middleware import Middleware
 
-class TicketBroker(RabbitmqBroker):  # type: ignore[misc, unused-ignore]
+
+class TicketBroker(RabbitmqBroker):
     """A RabbitMQ broker for tickets: quorum queues only, confirms on, no delays, no dead letters of its own."""
 
     def __init__(self, amqp_url: str, *, middleware: list[Middleware] | None = None) -> None:
         super().__init__(url=amqp_url, confirm_delivery=True, middleware=middleware or [])
-        self.parameters.heartbeat = 15
-        self.parameters.blocked_connection_timeout = 10
-        self.parameters.socket_timeout = 5
-        self.parameters.stack_timeout = 10
+        parameters = pika.URLParameters(amqp_url)
+        # Without these a blocked or half-open connection would be waited for without end.
+        parameters.heartbeat = 15
+        parameters.blocked_connection_timeout = 10
+        parameters.socket_timeout = 5
+        parameters.stack_timeout = 10
+        self.parameters = parameters
 
     @property
     def consumer_class(self) -> type[_RabbitmqConsumer]:
@@ -43,7 +49,7 @@ class TicketBroker(RabbitmqBroker):  # type: ignore[misc, unused-ignore]
             self.queues_pending.add(queue_name)
             self.emit_after("declare_queue", queue_name)
         if ensure:
-            self._ensure_queue(queue_name)
+            self._ensure_queue(queue_name)  # type: ignore[no-untyped-call]
 
     def enqueue(self, message: Any, *, delay: int | None = None) -> Any:
         """Publish with confirm. Delays are refused: due times live in Postgres."""
@@ -67,18 +73,19 @@ class TicketConsumer(_RabbitmqConsumer):
 
     def __next__(self) -> Any:
         try:
-            message = super().__next__()
+            message = super().__next__()  # type: ignore[no-untyped-call]
         except StopIteration:
             self.broker.queues_pending.add(self.queue_name)
-            raise ConnectionClosed(RuntimeError("the broker cancelled the consumer")) from None
+            cancelled = RuntimeError("the broker cancelled the consumer")
+            raise ConnectionClosed(cancelled) from None  # type: ignore[no-untyped-call]
         if message is not None:
             message.owner = self
         return message
 
     def ack(self, message: Any) -> None:
         if message.owner is self:
-            super().ack(message)
+            super().ack(message)  # type: ignore[no-untyped-call]
 
     def nack(self, message: Any) -> None:
         if message.owner is self:
-            super().nack(message)
+            super().nack(message)  # type: ignore[no-untyped-call]

@@ -19,7 +19,12 @@ class Meaning(Enum):
     REQUEST = "the request as a whole is wrong; one mail in it may be the cause"
 
 
-_REQUEST: Final = {402: "invalid_json", 403: "invalid_field_type", 409: "headers_missing", 410: "batch_too_large"}
+_REQUEST: Final = {
+    402: "invalid_json",
+    403: "invalid_field_type",
+    409: "headers_missing",
+    410: "batch_too_large",
+}
 _OPERATOR: Final = {
     10: "token_refused",
     400: "sender_not_found",

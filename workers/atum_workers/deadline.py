@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MAX_DRIFT_S: Final = 1.0
 
 
-class DeadlineExceeded(Exception):  # noqa: N818  the term of the field
+class DeadlineExceeded(Exception):
     """The local deadline has passed, or the clocks disagree so that nobody can tell."""
 
 

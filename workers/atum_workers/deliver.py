@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -31,7 +30,7 @@ from atum_workers.outcome import Accepted, Outcome, Rejected, Unclear
 from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from psycopg_pool import ConnectionPool
@@ -46,11 +45,24 @@ _RECORD_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
 
 
+STEPS: Final = ("ticket", "claimed", "marked", "answered", "recorded")
+"""The points between which a crash has different consequences."""
+
+
+def go_on(step: str) -> None:
+    """Do nothing at a step."""
+    del step
+
+
 class Provider(Protocol):
     """Who takes the mail."""
 
     def post(self, items: Sequence[dict[str, Any]], deadline: Deadline) -> list[Outcome]:
         """POST once and give each item's outcome; never raises for what the provider does."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
         ...
 
 
@@ -73,6 +85,8 @@ class Delivery:
     #: Seconds for which an answer in hand waits for a database that is away.
     record_patience_s: float
     uniform: Callable[[float, float], float] = random.uniform
+    #: Told the name of each step that was reached (see `STEPS`); tests stop the process there.
+    reached: Callable[[str], None] = go_on
 
     def deliver(self, batch: UUID) -> None:
         """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
@@ -80,24 +94,31 @@ class Delivery:
         Raises what the database raises when it is away before the POST: nothing was posted then, and the ticket is
         published again.
         """
+        self.reached("ticket")
         deadline = Deadline.start(self.request_timeout_s)
         token = new_token()
         with self.pool.connection() as connection:
             ready = self._prepare(connection, batch, token, deadline)
         if not ready:
             return
+        self.reached("marked")
         outcomes = self.provider.post([rendered for _, rendered in ready], deadline)
+        self.reached("answered")
         results = [self._result(item, outcome) for (item, _), outcome in zip(ready, outcomes, strict=True)]
         self._record(batch, token, results)
+        self.reached("recorded")
 
     def _prepare(
         self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
     ) -> list[tuple[store.Item, dict[str, Any]]]:
         """Claim, drop what expired, render, mark; give what is to be posted now."""
-        items = store.claim(connection, batch=batch, token=token, worker=self.worker, lease_s=self.claim_lease_s)
+        items = store.claim(
+            connection, batch=batch, token=token, worker=self.worker, lease_s=self.claim_lease_s
+        )
         if not items:
             log.debug("ticket of batch %s is stale", batch)
             return []
+        self.reached("claimed")
         live = self._drop_expired(connection, batch, token, items)
         try:
             rendered = {item.mail_id: (item, self._render(item, batch)) for item in live}

@@ -14,6 +14,8 @@ from atum_schema import topology
 from atum_workers.app import build
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -21,15 +23,17 @@ log = logging.getLogger(__name__)
 _KILLED = 3
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, reached: Callable[[str], None] | None = None) -> None:
     """Serve all lanes until SIGTERM or SIGINT, then finish what is in flight within `stop_timeout_s` seconds.
 
     A second signal ends the process at once, with exit status 3; its batches are settled by the others.
     """
     stop = _on_signals()
-    broker = build(settings)
+    broker = build(settings, reached=reached)
     workers = [
-        Worker(broker, queues={topology.deliver_queue(lane)}, worker_threads=settings.threads, worker_timeout=200)
+        Worker(
+            broker, queues={topology.deliver_queue(lane)}, worker_threads=settings.threads, worker_timeout=200
+        )
         for lane in settings.lane_names
     ]
     for worker in workers:

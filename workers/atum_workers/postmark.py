@@ -54,7 +54,9 @@ class Postmark:
                     headers={"Content-Length": str(len(body))},
                 )
         except (*_NOT_SENT, DeadlineExceeded) as error:
-            outcome: Outcome = Deferred(reason="not_sent", detail=f"not sent: {type(error).__name__}", charged=False)
+            outcome: Outcome = Deferred(
+                reason="not_sent", detail=f"not sent: {type(error).__name__}", charged=False
+            )
             return [outcome] * len(items)
         except httpx.HTTPError as error:
             unclear = Unclear(reason="no_answer", detail=f"no clear answer: {type(error).__name__}")

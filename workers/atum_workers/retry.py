@@ -94,7 +94,11 @@ def decide(
 
 
 def _after_deferral(
-    outcome: Deferred, attempts: int, tries: int, policy: RetryPolicy, uniform: Callable[[float, float], float]
+    outcome: Deferred,
+    attempts: int,
+    tries: int,
+    policy: RetryPolicy,
+    uniform: Callable[[float, float], float],
 ) -> Verdict:
     if attempts >= policy.attempts:
         return GiveUp(cause=Cause.ATTEMPTS_EXHAUSTED, charged=outcome.charged)

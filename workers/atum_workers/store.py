@@ -196,7 +196,9 @@ SELECT (SELECT count(*) FROM fence),
        (SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper WHERE for_room AND until > now())
 """
 
-RECORDED = "SELECT FROM atum.attempt WHERE mail_id = %(mail)s AND batch_id = %(batch)s AND outcome = %(outcome)s"
+RECORDED = (
+    "SELECT FROM atum.attempt WHERE mail_id = %(mail)s AND batch_id = %(batch)s AND outcome = %(outcome)s"
+)
 
 
 def record(

@@ -9,7 +9,9 @@ from atum_schema import settings
 
 
 @click.command()
-@click.option("--print", "show", is_flag=True, help="Print the SQL that is still to be applied, and change nothing.")
+@click.option(
+    "--print", "show", is_flag=True, help="Print the SQL that is still to be applied, and change nothing."
+)
 def migrate(*, show: bool) -> None:
     """Bring the database to this version. Safe to run twice, and by several at once.
 
