@@ -61,12 +61,14 @@ def test_a_killed_simulator_finds_its_ledger_again_on_the_same_port(tmp_path: Pa
         assert list(simulator.ledger()) == before
 
 
-def test_it_stops_at_sigterm_and_leaves_no_process() -> None:
+def test_it_stops_at_sigterm_and_leaves_neither_process_nor_descriptor() -> None:
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
     with SimulatorProcess() as simulator:
         pid = simulator.pid
         assert pid is not None
         assert alive(pid)
     assert not alive(pid)
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     assert simulator.pid is None
 
 

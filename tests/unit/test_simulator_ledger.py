@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,15 @@ def test_times_never_fall_and_divide_the_ledger(counts: list[int]) -> None:
     for at in times:
         assert ledger.accepted_by(at) == sum(other <= at for other in times)
         assert ledger.accepted_before(at) == sum(other < at for other in times)
+
+
+def test_a_clock_that_is_set_back_does_not_disorder_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger()
+    for now in (1000.0, 900.0, 1100.0):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        ledger.append([entry(str(now))], request=1)
+    assert [one["accepted_at"] for one in records(ledger)] == [1000.0, 1000.0, 1100.0]
+    assert ledger.accepted_by(1000.0) == 2
 
 
 def test_a_restart_finds_the_same_records_and_counts(tmp_path: Path) -> None:

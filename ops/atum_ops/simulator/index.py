@@ -33,7 +33,8 @@ class Index:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._postings: dict[Term, array[int]] = {}
+        # Most terms are met once: an int then, which takes a fraction of an array's memory.
+        self._postings: dict[str, int | array[int]] = {}
         self._ids: dict[str, int] = {}
         self._done = 0
         self.active = False
@@ -56,11 +57,7 @@ class Index:
 
     def search(self, terms: Sequence[Term], *, first: int, last: int, offset: int, count: int) -> Page:
         """Give the matching records with `first` <= seq <= `last`, newest first. Needs at least one term."""
-        lists = [self._postings.get(term) for term in terms]
-        if not all(lists):
-            return Page(0, [])
-        narrowed = sorted((one for one in lists if one is not None), key=len)
-        shortest, others = narrowed[0], narrowed[1:]
+        shortest, *others = sorted((self._posting(term) for term in terms), key=len)
         low, high = bisect_left(shortest, first), bisect_right(shortest, last)
         if not others:
             newest_first = range(high - 1 - offset, max(low, high - offset - count) - 1, -1)
@@ -69,12 +66,28 @@ class Index:
         hits.reverse()
         return Page(len(hits), [self._ledger.record(seq) for seq in hits[offset : offset + count]])
 
+    def _posting(self, term: Term) -> Sequence[int]:
+        found = self._postings.get(_key(*term), ())
+        return (found,) if isinstance(found, int) else found
+
     def _add(self, record: Mapping[str, Any]) -> None:
         seq = record["seq"]
-        for term in _terms(record):
-            self._postings.setdefault(term, array("Q")).append(seq)
+        postings = self._postings
+        for name, value in _terms(record):
+            key = _key(name, value)
+            known = postings.get(key)
+            if known is None:
+                postings[key] = seq
+            elif isinstance(known, int):
+                postings[key] = array("Q", (known, seq))
+            else:
+                known.append(seq)
         self._ids[record["message_id"]] = seq
         self._done = seq
+
+
+def _key(name: str, value: str) -> str:
+    return f"{name}\0{value}"
 
 
 def _terms(record: Mapping[str, Any]) -> Iterator[Term]:
@@ -88,6 +101,6 @@ def _terms(record: Mapping[str, Any]) -> Iterator[Term]:
         yield f"metadata_{key.lower()}", value
 
 
-def _contains(postings: array[int], seq: int) -> bool:
+def _contains(postings: Sequence[int], seq: int) -> bool:
     at = bisect_left(postings, seq)
     return at < len(postings) and postings[at] == seq
