@@ -90,6 +90,7 @@ class Relay:
         try:
             with database.connect(self._settings.database_url.get_secret_value(), name="relay") as connection:
                 self._prepare(connection)
+                log.info("relay: serving %s", ", ".join(lane.name for lane in self._lanes))
                 while not self._stopping.is_set():
                     if not self._issue_everywhere(connection):
                         self._sleep(connection)

@@ -56,3 +56,5 @@ def worker(threads: int | None) -> None:
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # One line per request is noise, and names the provider's URL.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,171 @@
+"""The runs of the benchmark: each from the first enqueue to the last committed outcome."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from atum_ops import reading
+from atum_ops.bench import plain
+from atum_producers import Mailer
+from atum_schema import database
+from atum_schema.mail import Mail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from atum_ops.rig import Rig
+
+_AT_ONCE: Final = 500
+_LOOK_S: Final = 0.02
+_PATIENCE_S: Final = 300.0
+_PAUSE_S: Final = 0.05
+
+_TEXT: Final = "Your order is on its way.\n" * 30
+_HTML: Final = "<p>Your order is <b>on its way</b>.</p>\n" * 30
+
+
+def mail(number: int) -> Mail:
+    """Make one mail of about 2 KB."""
+    return Mail(
+        sender="Shop <shop@example.com>",
+        to=f"Customer {number} <customer-{number}@example.org>",
+        subject=f"Order {number}",
+        text=_TEXT,
+        html=_HTML,
+        tag="order",
+        metadata={"order": str(number)},
+    )
+
+
+def ours(rig: Rig, number: int) -> float:
+    """Deliver `number` mails through this system; give mails per second."""
+    with Mailer(client="bench", settings=rig.settings()) as mailer:
+        mailer.enqueue(mail(0))
+        _until_idle(rig.database_url)
+        started = time.monotonic()
+        for first in range(0, number, _AT_ONCE):
+            mailer.enqueue([mail(place) for place in range(first, min(number, first + _AT_ONCE))])
+        _until_idle(rig.database_url)
+    return number / (time.monotonic() - started)
+
+
+def _until_idle(database_url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    with database.connect(database_url, name="bench") as connection:
+        while any(lane.due or lane.later or lane.batches for lane in reading.lanes(connection)):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the backlog was not delivered in time")
+            time.sleep(_LOOK_S)
+
+
+def yardstick(rig: Rig, number: int) -> float:
+    """Deliver `number` mails through the plain actor; give mails per second."""
+    environment = {
+        "ATUM_DATABASE_URL": rig.database_url,
+        "ATUM_AMQP_URL": rig.amqp_url,
+        "ATUM_POSTMARK_URL": "" if rig.simulator is None else rig.simulator.url,
+        "ATUM_POSTMARK_TOKEN": rig.simulation.token,
+    }
+    with psycopg.connect(rig.database_url, autocommit=True) as connection:
+        connection.execute(plain.TABLE)
+        connection.execute("TRUNCATE plain_log")
+        with _plain_workers(rig, environment), _environment(environment):
+            broker, actor = plain.build()
+            actor.send(_plain_mail(0))
+            _until_logged(connection, 1)
+            started = time.monotonic()
+            for place in range(number):
+                actor.send(_plain_mail(place))
+            _until_logged(connection, number + 1)
+            seconds = time.monotonic() - started
+            broker.close()
+    return number / seconds
+
+
+def _plain_mail(number: int) -> dict[str, str]:
+    return {
+        "From": "Shop <shop@example.com>",
+        "To": f"Customer {number} <customer-{number}@example.org>",
+        "Subject": f"Order {number}",
+        "TextBody": _TEXT,
+        "HtmlBody": _HTML,
+        "Tag": "order",
+    }
+
+
+def _until_logged(connection: psycopg.Connection[Any], number: int) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        row = connection.execute("SELECT count(*) FROM plain_log").fetchone()
+        if row is not None and row[0] >= number:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the plain actor did not deliver in time")
+        time.sleep(_LOOK_S)
+
+
+@contextmanager
+def _plain_workers(rig: Rig, environment: Mapping[str, str]) -> Iterator[None]:
+    command = [sys.executable, "-m", "dramatiq", "atum_ops.bench.plain:setup"]
+    command += ["--processes", str(rig.workers), "--threads", str(rig.threads)]
+    log = (rig.logs / "plain.log").open("ab")
+    with log, subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def latencies(rig: Rig, number: int) -> list[float]:
+    """Enqueue single mails on an idle system; give the milliseconds until each POST left, sorted.
+
+    From the call of `enqueue` to the database's time of the posting mark, which is committed just before the POST.
+    Both clocks are this machine's.
+    """
+    sent: dict[Any, float] = {}
+    with Mailer(client="bench", settings=rig.settings()) as mailer:
+        for place in range(number):
+            one = mail(place)
+            called = time.time()
+            sent[mailer.enqueue(one)] = called
+            time.sleep(_PAUSE_S)
+        _until_idle(rig.database_url)
+    with database.connect(rig.database_url, name="bench") as connection:
+        rows = connection.execute(
+            "SELECT mail_id, extract(epoch FROM posting_at)::float8 FROM atum.attempt WHERE mail_id = ANY(%s)",
+            (list(sent),),
+        ).fetchall()
+    return sorted((posted - sent[mail_id]) * 1000 for mail_id, posted in rows)
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Give the value below which `share` of the ordered values lie."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def median(values: list[float]) -> float:
+    """Give the median."""
+    return statistics.median(values)

@@ -1,0 +1,60 @@
+"""`mail`: one mail and its story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from atum_ops import reading, show
+from atum_schema import database, settings
+from atum_schema.errors import MailNotFound
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+@click.group()
+def mail() -> None:
+    """Look at single mails."""
+
+
+@mail.command("show")
+@click.argument("mail_id", type=click.UUID, metavar="ID")
+@show.FORMAT
+@show.command_errors
+def show_one(mail_id: UUID, form: str) -> None:
+    """Show where a mail is and how it got there, without its content.
+
+    \b
+    Example:
+      atum-mailer mail show 01932c5e-7d1a-7000-8000-5f3c1b2a4d6e
+    """
+    with database.connect(settings.load_database_url(), name="cli") as connection:
+        view = reading.mail(connection, mail_id)
+    if view is None:
+        raise MailNotFound(f"no mail has the id {mail_id}")
+    if form == "json":
+        show.json({"mail": view.mail, "events": view.events, "batch": view.batch})
+        return
+    show.table(f"Mail {mail_id}", ["field", "value"], [(k, v) for k, v in view.mail.items() if v is not None])
+    rows = [
+        (
+            event["at"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+            event["cause"],
+            f"{event['from_status'] or '–'} → {event['to_status']}",
+            _posting(event),
+            event["detail"],
+        )
+        for event in view.events
+    ]
+    show.table("Timeline", ["when (UTC)", "cause", "status", "POST", "detail"], rows)
+    if view.batch is not None:
+        show.table("In a batch", ["field", "value"], [(k, v) for k, v in view.batch.items() if v is not None])
+
+
+def _posting(event: dict[str, object]) -> str | None:
+    if event["outcome"] is None:
+        return None
+    answer = f"HTTP {event['http_status']}" if event["http_status"] is not None else "no answer"
+    return f"{answer}, code {event['code']}" if event["code"] else answer

@@ -1,0 +1,156 @@
+"""What operators read from the database. No statement walks the log, except the audit (`verify`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row, dict_row
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from atum_schema.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneState:
+    """One line of `queue status`: what waits, what travels, what stopped, in one lane."""
+
+    lane: str
+    #: Mails due now.
+    due: int
+    #: Mails whose time is still to come: retrying or scheduled.
+    later: int
+    #: Mails in batches that are issued, claimed or posting.
+    sending: int
+    #: Mails posted without a clear answer.
+    unknown: int
+    #: Batches in flight, and how many may be.
+    batches: int
+    window: int
+    #: Seconds that the oldest due or sending mail has been waiting; 0 if there is none.
+    oldest_s: float
+
+
+LANES = """
+WITH waiting AS (
+    SELECT lane, count(*) FILTER (WHERE due_at <= now()) AS due, count(*) FILTER (WHERE due_at > now()) AS later,
+           min(due_at) FILTER (WHERE due_at <= now()) AS oldest
+    FROM atum.ready GROUP BY lane
+), travelling AS (
+    SELECT lane, sum(cardinality(mail_ids)) FILTER (WHERE state <> 'unknown') AS sending,
+           sum(cardinality(mail_ids)) FILTER (WHERE state = 'unknown') AS unknown,
+           count(*) FILTER (WHERE state <> 'unknown') AS batches,
+           min(issued_at) FILTER (WHERE state <> 'unknown') AS oldest
+    FROM atum.batch GROUP BY lane
+), windows AS (
+    SELECT lane, sum(size) AS size FROM atum.flow GROUP BY lane
+)
+SELECT lane, coalesce(w.due, 0) AS due, coalesce(w.later, 0) AS later, coalesce(t.sending, 0)::bigint AS sending,
+       coalesce(t.unknown, 0)::bigint AS unknown, coalesce(t.batches, 0) AS batches,
+       coalesce(f.size, 0)::bigint AS window,
+       greatest(0, coalesce(extract(epoch FROM now() - least(w.oldest, t.oldest)), 0))::float8 AS oldest_s
+FROM waiting w FULL JOIN travelling t USING (lane) FULL JOIN windows f USING (lane)
+ORDER BY lane
+"""
+
+
+def lanes(connection: Connection) -> list[LaneState]:
+    """Give the state of every lane."""
+    with connection.cursor(row_factory=class_row(LaneState)) as cursor:
+        return cursor.execute(LANES).fetchall()
+
+
+DEAD = "SELECT count(*), count(*) FILTER (WHERE published_at IS NULL) FROM atum.dead_letter"
+
+
+def dead_letters(connection: Connection) -> tuple[int, int]:
+    """Count the dead letters: all, and those whose message is not in `mail.dead` yet."""
+    row = connection.execute(DEAD).fetchone()
+    return (0, 0) if row is None else (row[0], row[1])
+
+
+MAIL = """
+SELECT id, client, lane, stream, status, cycle, attempts, tries, sender, to_line, cc_line, bcc_line, subject, tag,
+       metadata, size, accepted_at, send_at, expires_at, due_at, finished_at, provider_message_id, reason, detail
+FROM atum.mail WHERE id = %(id)s
+"""
+
+TIMELINE = """
+SELECT e.at, e.cause, e.from_status, e.to_status, e.batch_id, e.detail,
+       a.issued_at, a.posting_at, a.answered_at, a.outcome, a.http_status, a.code
+FROM atum.event e
+LEFT JOIN atum.attempt a ON a.mail_id = e.mail_id AND a.batch_id = e.batch_id
+WHERE e.mail_id = %(id)s
+ORDER BY e.seq
+"""
+
+IN_FLIGHT = """
+SELECT id, state, issued_at, published_at, claimed_at, claimed_by, posting_at, lease_until
+FROM atum.batch WHERE mail_ids @> ARRAY[%(id)s::uuid]
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailView:
+    """Everything that is known of a mail, except its content."""
+
+    mail: dict[str, Any]
+    events: list[dict[str, Any]]
+    #: The batch that holds it, if any.
+    batch: dict[str, Any] | None
+
+
+def mail(connection: Connection, mail_id: UUID) -> MailView | None:
+    """Give what is known of a mail, or None."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(MAIL, {"id": mail_id}).fetchone()
+        if row is None:
+            return None
+        events = cursor.execute(TIMELINE, {"id": mail_id}).fetchall()
+        batch = cursor.execute(IN_FLIGHT, {"id": mail_id}).fetchone()
+    return MailView(mail=row, events=events, batch=batch)
+
+
+# One walk over the log, in order of the ids, with everything that must agree about a mail beside it.
+AUDIT = """
+SELECT m.id, m.status, m.provider_message_id,
+       EXISTS (SELECT FROM atum.ready r WHERE r.mail_id = m.id) AS in_ready,
+       t.state AS batch_state, coalesce(t.batches, 0) AS batches,
+       EXISTS (SELECT FROM atum.content c WHERE c.mail_id = m.id) AS has_content,
+       EXISTS (SELECT FROM atum.dead_letter d WHERE d.mail_id = m.id AND d.cycle = m.cycle) AS has_dead_letter,
+       (SELECT e.to_status FROM atum.event e WHERE e.mail_id = m.id ORDER BY e.seq DESC LIMIT 1) AS last_event
+FROM atum.mail m
+LEFT JOIN (SELECT u.id, min(b.state) AS state, count(*) AS batches
+           FROM atum.batch b CROSS JOIN unnest(b.mail_ids) AS u(id) GROUP BY u.id) t ON t.id = m.id
+WHERE m.id >= %(since)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """One mail as the audit sees it."""
+
+    id: UUID
+    status: str
+    provider_message_id: str | None
+    in_ready: bool
+    #: State of the batch that holds it; None if none does.
+    batch_state: str | None
+    batches: int
+    has_content: bool
+    has_dead_letter: bool
+    last_event: str | None
+
+
+SERVER = "SELECT version(), now()"
+
+
+def server(connection: Connection) -> tuple[str, datetime]:
+    """Give the server's version line and its time."""
+    row = connection.execute(SERVER).fetchone()
+    if row is None:
+        raise LookupError("the database gave no version")
+    return row[0], row[1]

@@ -1,0 +1,138 @@
+"""A whole system on this machine: servers, schema, provider, relay and workers. For demo and benchmark."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import SecretStr
+
+from atum_ops.service import Service
+from atum_ops.simulator.config import SimulatorConfig
+from atum_ops.simulator.process import SimulatorProcess
+from atum_ops.stack import LocalStack
+from atum_schema import settings as settings_module
+from atum_schema.encryption import new_key
+from atum_schema.errors import StackError
+from atum_schema.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from atum_schema.settings import Settings
+
+_STARTED_S = 30.0
+
+
+@dataclass(kw_only=True)
+class Rig:
+    """Context manager: everything runs inside, and what it started has ended afterwards.
+
+    Servers named in the environment are used; else private ones start under `directory`. With
+    `ATUM_POSTMARK_TOKEN` set the real Postmark is used, else a simulator with `simulation`.
+    """
+
+    directory: Path
+    simulation: SimulatorConfig = field(default_factory=SimulatorConfig)
+    #: Settings of ours, as environment variables.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 2
+    threads: int = 8
+
+    def __post_init__(self) -> None:
+        self._exit = ExitStack()
+        self.simulator: SimulatorProcess | None = None
+        self.relays: list[Service] = []
+        self.worker_services: list[Service] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._stack = undo.enter_context(
+                LocalStack(
+                    self.directory,
+                    database_url=os.environ.get("ATUM_DATABASE_URL"),
+                    amqp_url=os.environ.get("ATUM_AMQP_URL"),
+                )
+            )
+            self.logs = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="atum-logs-")))
+            if "ATUM_POSTMARK_TOKEN" not in os.environ and "ATUM_POSTMARK_TOKEN_FILE" not in os.environ:
+                self.simulator = undo.enter_context(SimulatorProcess(self.simulation))
+            migrate(self._stack.database_url)
+            self._start_parts(undo)
+            self._exit = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def database_url(self) -> str:
+        """URL of the database, password included."""
+        return self._stack.database_url
+
+    @property
+    def amqp_url(self) -> str:
+        """URL of the broker, password included."""
+        return self._stack.amqp_url
+
+    def describe(self) -> tuple[str, str]:
+        """Say which database and which broker are used: products, versions, places."""
+        database, broker = self._stack.describe().splitlines()
+        return database, broker
+
+    def settings(self) -> Settings:
+        """Give the settings that all parts run with."""
+        return settings_module.load(**self._overrides)
+
+    def check_alive(self) -> None:
+        """Raise `StackError` with the end of its log when one of our parts has ended."""
+        for service in [*self.relays, *self.worker_services]:
+            if not service.running:
+                raise StackError(f"a part of the system has ended: {service.output()[-2000:]}")
+
+    def _start_parts(self, undo: ExitStack) -> None:
+        keys = os.environ.get("ATUM_CONTENT_KEYS") or new_key("local")
+        environment = {
+            **self.environment,
+            "ATUM_DATABASE_URL": self.database_url,
+            "ATUM_AMQP_URL": self.amqp_url,
+            "ATUM_CONTENT_KEYS": keys,
+            "ATUM_THREADS": str(self.threads),
+        }
+        if self.simulator is not None:
+            environment["ATUM_POSTMARK_URL"] = self.simulator.url
+            environment["ATUM_POSTMARK_TOKEN"] = self.simulation.token
+        self._overrides: dict[str, Any] = {
+            name.removeprefix("ATUM_").lower(): SecretStr(value)
+            if "_URL" in name or "KEYS" in name
+            else value
+            for name, value in environment.items()
+        }
+        self._overrides["postmark_url"] = environment.get("ATUM_POSTMARK_URL", "https://api.postmarkapp.com")
+        self.relays = [Service(["relay"], environment=environment, log=self.logs / "relay.log")]
+        self.worker_services = [
+            Service(["worker"], environment=environment, log=self.logs / f"worker-{number}.log")
+            for number in range(1, self.workers + 1)
+        ]
+        for service in [*self.relays, *self.worker_services]:
+            undo.enter_context(service)
+        self._await_serving()
+
+    def _await_serving(self) -> None:
+        deadline = time.monotonic() + _STARTED_S
+        while not all("serving" in service.output() for service in [*self.relays, *self.worker_services]):
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"relay and workers did not start within {_STARTED_S:.0f} s; see {self.logs}"
+                )
+            time.sleep(0.02)

@@ -1,0 +1,85 @@
+"""How commands show things: a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, JSON for machines.",
+)
+
+
+def console() -> Console:
+    """Make a console for people, on stderr so that stdout stays machine-readable."""
+    return Console(stderr=True, highlight=False)
+
+
+def json(value: Any) -> None:
+    """Print one JSON value on one line of stdout."""
+    click.echo(orjson.dumps(value, default=_plain).decode())
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table on stdout; numbers to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for place, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[place], int | float) for row in rows)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*[_cell(value) for value in row])
+    Console(highlight=False).print(made)
+
+
+def age(seconds: float) -> str:
+    """Say a duration in words that fit a column."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
+
+
+def command_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a database that is away into one line."""
+    import functools
+
+    import psycopg
+
+    from atum_schema.errors import AtumError
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except psycopg.errors.UndefinedTable:
+            raise AtumError("the database has no schema yet; run: atum-mailer migrate") from None
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise AtumError(f"cannot use the database: {reason}") from None
+
+    return wrapped
