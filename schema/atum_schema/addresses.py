@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import idna
 
@@ -85,16 +85,14 @@ def parse_addresses(value: AddressesLike, *, field: str = "addresses") -> tuple[
     Order and duplicates are kept. Raises `MailRejected` whose field carries the index of the bad item
     ("to[1]"); an empty item is a bad item.
     """
-    if type(value) is str:
+    if isinstance(value, str):
         simple = _simple(value)
         return (simple,) if simple is not None else _parse_list(field, value)
-    if type(value) is Address:
+    if isinstance(value, Address):
         return (value,)
-    if isinstance(value, (str, Address)):
-        return (address_of(value, field=f"{field}[0]"),)
-    if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
-        raise MailRejected(field, f"must be a string or a list of addresses, not {type(value).__name__}")
-    return tuple([address_of(item, field=f"{field}[{index}]") for index, item in enumerate(value)])
+    return tuple(
+        [address_of(item, field=f"{field}[{index}]") for index, item in enumerate(_items(value, field))]
+    )
 
 
 def address_of(value: AddressLike, *, field: str) -> Address:
@@ -104,6 +102,12 @@ def address_of(value: AddressLike, *, field: str) -> Address:
     if isinstance(value, str):
         return parse_address(value, field=field)
     raise MailRejected(field, f"must be a string or an Address, not {type(value).__name__}")
+
+
+def _items(value: object, field: str) -> Iterable[Any]:
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray)):
+        return value
+    raise MailRejected(field, f"must be a string or a list of addresses, not {type(value).__name__}")
 
 
 def _simple(text: object) -> Address | None:
@@ -155,12 +159,14 @@ def _check_mailbox(mailbox: str) -> None:
     if not mailbox:
         raise MailRejected("email", 'has nothing before the "@"')
     if not mailbox.isascii():
-        raise MailRejected("email", "has a non-ASCII mailbox before the \"@\", which Postmark cannot deliver to")
+        raise MailRejected(
+            "email", 'has a non-ASCII mailbox before the "@", which Postmark cannot deliver to'
+        )
     if mailbox.startswith('"'):
         raise MailRejected("email", "has a quoted mailbox, which Postmark does not accept")
     if _LOCAL_PART.fullmatch(mailbox) is None:
         bad = next(c for c in mailbox if _LOCAL_PART.fullmatch(c) is None)
-        raise MailRejected("email", f"has {bad!r} before the \"@\", which Postmark does not accept")
+        raise MailRejected("email", f'has {bad!r} before the "@", which Postmark does not accept')
 
 
 def _normal_domain(domain: str) -> str:
@@ -172,7 +178,9 @@ def _normal_domain(domain: str) -> str:
         try:
             domain = idna.encode(domain, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
-            raise MailRejected("email", f"has a domain that is not a valid international name: {error}") from None
+            raise MailRejected(
+                "email", f"has a domain that is not a valid international name: {error}"
+            ) from None
     domain = domain.lower()
     if _DOMAIN.fullmatch(domain) is None:
         raise MailRejected("email", _domain_reason(domain))

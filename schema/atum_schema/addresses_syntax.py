@@ -7,7 +7,10 @@ Only the structure is read here; whether an address is good is decided by `Addre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # One alternative per kind of token; "text" is every run that has no meaning of its own.
 _TOKEN = re.compile(
@@ -119,7 +122,9 @@ def _phrase(tokens: list[tuple[str, str]]) -> str:
     """Join the words of a display name; runs of white space between them count as one space."""
     if len(tokens) == 1 and tokens[0][0] == "comment":
         return tokens[0][1].strip(_BLANK)
-    pieces = [" " if kind == "space" else f"({value})" if kind == "comment" else value for kind, value in tokens]
+    pieces = [
+        " " if kind == "space" else f"({value})" if kind == "comment" else value for kind, value in tokens
+    ]
     return "".join(pieces).strip(_BLANK)
 
 

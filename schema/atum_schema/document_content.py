@@ -36,8 +36,8 @@ def content_of(mail: Mail) -> bytes:
     }
     if mail.text:
         content["text"] = mail.text
-    elif mail.html:
-        content["text"] = _derived_text(mail)
+    elif derived := _derived_text(mail):
+        content["text"] = derived
     if mail.html:
         content["html"] = mail.html
     if mail.cc:

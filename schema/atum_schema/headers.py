@@ -37,7 +37,7 @@ FIELD_HEADERS: Final = {
     "x-pm-track-links": "track_links",
 }
 _TRANSPORT_HEADERS: Final = frozenset(
-    (
+    (  # noqa: SIM905 (one word a line reads worse)
         "return-path sender received date mime-version dkim-signature domainkey-signature x-pm-rcpt x-pm-keepid "
         "postmark-template-alias received-spf authentication-results delivered-to"
     ).split()
@@ -82,7 +82,7 @@ def headers_of(value: HeadersLike, *, field: str = "headers") -> tuple[Header, .
 
     Raises `MailRejected` whose field carries the index ("headers[0].name").
     """
-    pairs = value.items() if isinstance(value, Mapping) else value
+    pairs: object = value.items() if isinstance(value, Mapping) else value
     if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
         raise MailRejected(field, f"must be a mapping or a list of headers, not {type(value).__name__}")
     return tuple([_header(item, f"{field}[{index}]") for index, item in enumerate(pairs)])

@@ -44,7 +44,7 @@ LANE_CHARACTERS: Final = 32
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 #: File extensions that Postmark refuses to carry, ErrorCode 411 (Postmark developer docs, Attachments).
 FORBIDDEN_EXTENSIONS: Final = frozenset(
-    (
+    (  # noqa: SIM905 (one word a line reads worse)
         "vbs exe bin bat chm com cpl crt hlp hta inf ins isp jse lnk mdb pcd pif reg scr sct shs vbe vba "
         "wsf wsh wsl msc msi msp mst"
     ).split()

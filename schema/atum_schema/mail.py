@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,8 @@ from atum_schema.mail_attachments import Attachment, attachments_of
 from atum_schema.mail_options import OnUnknown, TrackLinks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from email.message import Message
 
 __all__ = ["Address", "Attachment", "Header", "Mail", "OnUnknown", "TrackLinks"]

@@ -12,7 +12,9 @@ from atum_schema.limits import ATTACHMENT_NAME_CHARACTERS, FORBIDDEN_EXTENSIONS,
 from atum_schema.text_rules import require_line, require_str
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 (RFC 2045 token, not a secret)
-_CONTENT_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*"))*')
+_CONTENT_TYPE = re.compile(
+    rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*"))*'
+)
 _CONTENT_ID = re.compile(r"[!#$%&'*+\-/=?^_`{|}~0-9A-Za-z.@:\[\]]+")
 # Small and fixed on purpose: the standard library's table reads files of the host and so differs between hosts.
 _TYPES: Final = {
@@ -60,7 +62,9 @@ class Attachment:
         object.__setattr__(self, "content_type", content_type)
         require_line("content_type", content_type, HEADER_LINE_BYTES // 2)
         if _CONTENT_TYPE.fullmatch(content_type) is None:
-            raise MailRejected("content_type", f"{content_type!r} is not a media type such as 'application/pdf'")
+            raise MailRejected(
+                "content_type", f"{content_type!r} is not a media type such as 'application/pdf'"
+            )
         if self.content_id is not None:
             object.__setattr__(self, "content_id", _content_id(require_str("content_id", self.content_id)))
 
@@ -78,7 +82,8 @@ def attachments_of(value: Iterable[Attachment], *, field: str = "attachments") -
     for index, item in enumerate(items):
         if not isinstance(item, Attachment):
             raise MailRejected(
-                f"{field}[{index}]", f"must be an Attachment, not {type(item).__name__}; paths are not accepted"
+                f"{field}[{index}]",
+                f"must be an Attachment, not {type(item).__name__}; paths are not accepted",
             )
     return items
 

@@ -31,7 +31,9 @@ def checked_subject(value: str) -> str:
     if not value.isascii():
         units = utf16_units(value)
         if units > limits.SUBJECT_UNITS:
-            raise MailRejected("subject", f"is {units} UTF-16 units long, the limit is {limits.SUBJECT_UNITS}")
+            raise MailRejected(
+                "subject", f"is {units} UTF-16 units long, the limit is {limits.SUBJECT_UNITS}"
+            )
     return value
 
 
@@ -167,6 +169,10 @@ def _check_recipients(mail: Mail) -> None:
     count = len(mail.to) + len(mail.cc) + len(mail.bcc)
     if count > limits.RECIPIENTS:
         raise MailRejected("to", f"has {count} recipients with cc and bcc, the limit is {limits.RECIPIENTS}")
+    if len(mail.reply_to) > limits.RECIPIENTS:
+        raise MailRejected(
+            "reply_to", f"has {len(mail.reply_to)} addresses, the limit is {limits.RECIPIENTS}"
+        )
 
 
 def _checked_bodies(mail: Mail) -> int:
@@ -185,17 +191,23 @@ def _checked_bodies(mail: Mail) -> int:
 
 
 def _check_size(mail: Mail, bodies: int) -> None:
-    size = bodies + len(mail.subject)
-    if mail.attachments or mail.headers:
-        size += message_overhead(mail)
+    # All that is neither body nor attachment nor custom header is far smaller than a megabyte.
+    if bodies < limits.MESSAGE_BYTES - 1_000_000 and not mail.attachments and not mail.headers:
+        return
+    size = message_size(mail)
     if size > limits.MESSAGE_BYTES:
-        raise MailRejected(
-            "attachments" if mail.attachments else "html",
-            f"make the mail {size} bytes large (attachments in base64), the limit is {limits.MESSAGE_BYTES}",
-        )
+        field = "attachments" if mail.attachments else "html"
+        reason = f"makes the mail {size} bytes large with attachments in base64, the limit is {limits.MESSAGE_BYTES}"
+        raise MailRejected(field, reason)
 
 
-def message_overhead(mail: Mail) -> int:
-    """Bytes of attachments (in base64, with their names) and custom headers."""
-    attachments = sum(a.encoded_size + utf8_size(a.name) + len(a.content_type) for a in mail.attachments)
-    return attachments + sum(len(h.name) + utf8_size(h.value) + 4 for h in mail.headers)
+def message_size(mail: Mail) -> int:
+    """Size of a mail with checked fields, in bytes: bodies, attachments in base64, and all header fields."""
+    size = sum(utf8_size(body) for body in (mail.text, mail.html) if body is not None)
+    size += sum(
+        each.encoded_size + utf8_size(each.name) + len(each.content_type) for each in mail.attachments
+    )
+    size += sum(len(header.name) + utf8_size(header.value) for header in mail.headers)
+    size += sum(utf8_size(str(address)) for address in (mail.sender, *mail.recipients, *mail.reply_to))
+    size += sum(utf8_size(key) + utf8_size(value) for key, value in mail.metadata.items())
+    return size + utf8_size(mail.subject) + utf8_size(mail.tag or "")

@@ -40,7 +40,9 @@ def forbidden_character(field: str, value: str) -> None:
     """Raise `MailRejected` if a header-like field holds a character that it must not."""
     found = _FORBIDDEN_IN_LINE.search(value)
     if found is not None:
-        raise MailRejected(field, f"contains {_describe(found[0])} at position {found.start()}, which is not allowed")
+        raise MailRejected(
+            field, f"contains {_describe(found[0])} at position {found.start()}, which is not allowed"
+        )
 
 
 def body_bytes(field: str, value: str, limit: int) -> int:
