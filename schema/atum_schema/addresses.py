@@ -10,7 +10,7 @@ with its reason. Nothing is ever dropped: one bad item refuses the whole list an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -79,15 +79,18 @@ def parse_address(text: str, *, field: str = "address") -> Address:
     return _single(field, text) if simple is None else simple
 
 
-def parse_addresses(value: AddressesLike, *, field: str = "addresses") -> tuple[Address, ...]:
+def parse_addresses(
+    value: AddressesLike, *, field: str = "addresses", decode: Callable[[str], str] = str
+) -> tuple[Address, ...]:
     """Read a comma-separated list, or an iterable with one mailbox per item.
 
-    Order and duplicates are kept. Raises `MailRejected` whose field carries the index of the bad item
+    `decode` is applied to each display name that is read from a list, after it was taken apart: encoded words of a
+    message may hold commas. Order and duplicates are kept. Raises `MailRejected` whose field carries the index of the bad item
     ("to[1]"); an empty item is a bad item.
     """
     if isinstance(value, str):
         simple = _simple(value)
-        return (simple,) if simple is not None else _parse_list(field, value)
+        return (simple,) if simple is not None else _parse_list(field, value, decode)
     if isinstance(value, Address):
         return (value,)
     return tuple(
@@ -122,21 +125,21 @@ def _simple(text: object) -> Address | None:
     return Address(found[1].strip(), found[2])
 
 
-def _parse_list(field: str, text: str) -> tuple[Address, ...]:
+def _parse_list(field: str, text: str, decode: Callable[[str], str]) -> tuple[Address, ...]:
     try:
         items = split_list(text)
     except AddressSyntaxError as error:
         raise MailRejected(f"{field}[{error.index}]", str(error)) from None
-    return tuple([_single(f"{field}[{index}]", item) for index, item in enumerate(items)])
+    return tuple([_single(f"{field}[{index}]", item, decode) for index, item in enumerate(items)])
 
 
-def _single(field: str, text: object) -> Address:
+def _single(field: str, text: object, decode: Callable[[str], str] = str) -> Address:
     try:
         name, email = split_mailbox(require_str(field, text))
     except AddressSyntaxError as error:
         raise MailRejected(field, str(error)) from None
     try:
-        return Address(name, email)
+        return Address(decode(name), email)
     except MailRejected as error:
         part = "the display name" if error.field == "name" else f"the address {email!r}"
         raise MailRejected(field, f"{part} {error.reason}") from None

@@ -33,8 +33,10 @@ FIELD_HEADERS: Final = {
     "x-pm-message-stream": "stream",
     "track-opens": "track_opens",
     "x-pm-track-opens": "track_opens",
+    "x-pm-trackopens": "track_opens",
     "track-links": "track_links",
     "x-pm-track-links": "track_links",
+    "x-pm-tracklinks": "track_links",
 }
 _TRANSPORT_HEADERS: Final = frozenset(
     (  # noqa: SIM905 (one word a line reads worse)

@@ -43,9 +43,9 @@ class Mail:
     #: One line, at most 2000 UTF-16 code units; may be empty.
     subject: str
     #: Plain text body, at most 5 MB of UTF-8. With `html` alone, text is derived when the mail is stored.
-    text: str | None
+    text: str | None = field(repr=False)
     #: HTML body, at most 5 MB of UTF-8. At least one of the two bodies is not empty.
-    html: str | None
+    html: str | None = field(repr=False)
     attachments: tuple[Attachment, ...]
     #: Custom headers in order, duplicates kept.
     headers: tuple[Header, ...]

@@ -93,6 +93,11 @@ def type_of(name: str) -> str:
     return _TYPES.get(_extension(name), "application/octet-stream")
 
 
+def extension_of(content_type: str) -> str:
+    """File extension for a media type, "dat" if none is known."""
+    return next((extension for extension, known in _TYPES.items() if known == content_type), "dat")
+
+
 def _extension(name: str) -> str:
     # Trailing dots and spaces are dropped by Windows, so "run.exe. " is run.exe to the one who opens it.
     return name.rstrip(". ").rpartition(".")[2].lower()
