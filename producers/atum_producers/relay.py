@@ -92,8 +92,9 @@ class Relay:
                 self._prepare(connection)
                 log.info("relay: serving %s", ", ".join(lane.name for lane in self._lanes))
                 while not self._stopping.is_set():
-                    if not self._issue_everywhere(connection):
-                        self._sleep(connection)
+                    looks = self._look(connection)
+                    if not self._issue_where_due(connection, looks):
+                        self._sleep(connection, looks)
                 store.wake(connection, self._id)
         except psycopg.Error as error:
             if not database.is_transient(error):
@@ -108,12 +109,21 @@ class Relay:
                 connection, lane=lane.name, account=self._settings.account, size=self._settings.window
             )
 
-    def _issue_everywhere(self, connection: Connection) -> bool:
-        """Issue what the windows allow; whether anything was issued."""
-        looks = [self._issue(connection, lane) for lane in self._lanes]
-        return any(look.batches for look in looks)
+    def _look(self, connection: Connection) -> list[store.Look]:
+        return store.look(
+            connection,
+            lanes=[lane.name for lane in self._lanes],
+            orphaned=list(self._sweeper.orphaned_lanes()),
+            account=self._settings.account,
+        )
 
-    def _issue(self, connection: Connection, lane: Lane) -> store.Issued:
+    def _issue_where_due(self, connection: Connection, looks: list[store.Look]) -> bool:
+        """Issue in every lane that has mail due and room for it; whether anything was issued."""
+        issuable = {look.lane for look in looks if look.due and look.room > 0}
+        counts = [self._issue(connection, lane) for lane in self._lanes if lane.name in issuable]
+        return any(counts)
+
+    def _issue(self, connection: Connection, lane: Lane) -> int:
         settings = self._settings
         issued = store.issue(
             connection,
@@ -127,24 +137,27 @@ class Relay:
         )
         lane.note(issued)
         self._publisher.publish([ticket(batch, lane.name) for batch in issued.batches])
-        return issued
+        return len(issued.batches)
 
-    def _sleep(self, connection: Connection) -> None:
+    def _sleep(self, connection: Connection, looks: list[store.Look]) -> None:
         """Sleep until mail comes, a window has room, or the poll interval is over.
 
+        Nobody is told to notify about what would not help: mail that has no room, or room that no mail waits for.
         The look after falling asleep closes the gap in which a producer saw nobody sleeping. What it still misses
         (a statement that looked before, and commits after) waits for the poll.
         """
-        store.fall_asleep(connection, self._id, self._settings.poll_s * 2 + 1, for_mail=True, for_room=True)
-        looks = [self._issue(connection, lane) for lane in self._lanes]
-        if any(look.batches for look in looks):
+        full = [look for look in looks if look.due and look.room <= 0]
+        store.fall_asleep(
+            connection,
+            self._id,
+            self._settings.poll_s * 2 + 1,
+            for_mail=len(full) < len(looks),
+            for_room=bool(full),
+        )
+        again = self._look(connection)
+        if any(look.due and look.room > 0 for look in again):
+            store.wake(connection, self._id)
             return
-        full = [look.full for look in looks]
-        if any(full):
-            # Producers need not notify about mail that has no room anyway.
-            store.fall_asleep(
-                connection, self._id, self._settings.poll_s * 2 + 1, for_mail=not all(full), for_room=True
-            )
         for _ in connection.notifies(timeout=self._settings.poll_s, stop_after=1):
             break
         store.wake(connection, self._id)

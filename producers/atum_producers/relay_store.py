@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Issued:
-    """What one look at a lane came to."""
+class Look:
+    """What a glance at a lane shows."""
 
-    #: Batches issued now.
+    lane: str
+    #: Batches that the window still has room for.
+    room: int
+    #: Whether mail is due.
+    due: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """What issuing in a lane came to."""
+
     batches: tuple[UUID, ...]
-    #: Whether the window is full: more mail may be due, and no more may be issued.
-    full: bool
     #: Due time of the last mail taken; None if nothing was due.
     last_due: datetime | None
 
@@ -31,22 +39,40 @@ INSERT INTO atum.flow (lane, account, size) VALUES (%(lane)s, %(account)s, %(siz
 ON CONFLICT (lane, account) DO UPDATE SET size = excluded.size WHERE atum.flow.size <> excluded.size
 """
 
-LOCK_FLOW = """
-SELECT f.size - (SELECT count(*) FROM atum.batch b
-                 WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown')
+# A glance takes no lock: it only saves the statements below where there is nothing to do.
+LOOK = """
+SELECT f.lane,
+       f.size - (SELECT count(*) FROM atum.batch b
+                 WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown') AS room,
+       EXISTS (SELECT FROM atum.ready r WHERE r.lane = f.lane AND r.due_at <= clock_timestamp())
+       OR (f.lane = %(fallback)s AND EXISTS (
+               SELECT FROM atum.ready r WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp())) AS due
 FROM atum.flow f
-WHERE f.lane = %(lane)s AND f.account = %(account)s
-FOR UPDATE
+WHERE f.account = %(account)s AND f.lane = ANY(%(lanes)s)
 """
+
+
+def look(connection: Connection, *, lanes: list[str], orphaned: list[str], account: str) -> list[Look]:
+    """Glance at the lanes; the first one also takes the mail of `orphaned` ones."""
+    with connection.cursor(row_factory=class_row(Look)) as cursor:
+        values = {"lanes": lanes, "fallback": lanes[0], "orphaned": orphaned, "account": account}
+        return cursor.execute(LOOK, values).fetchall()
+
+
+LOCK_FLOW = "SELECT FROM atum.flow WHERE lane = %(lane)s AND account = %(account)s FOR UPDATE"
 
 # Mails are cut into batches by count and by bytes; a mail under suspicion travels alone. Losing this commit in a
 # crash loses the deletion from `ready` with it, so it need not be synchronous: the ticket then finds no batch.
 ISSUE = """
-WITH picked AS (
+WITH flow AS MATERIALIZED (
+    SELECT greatest(0, f.size - (SELECT count(*) FROM atum.batch b
+                                 WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown')) AS room
+    FROM atum.flow f WHERE f.lane = %(lane)s AND f.account = %(account)s
+), picked AS (
     SELECT mail_id, due_at, size, alone FROM atum.ready
     WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
     ORDER BY due_at
-    LIMIT %(limit)s
+    LIMIT (SELECT room * %(batch_mails)s FROM flow)
     FOR UPDATE SKIP LOCKED
 ), placed AS (
     SELECT mail_id, due_at, alone, CASE WHEN alone THEN mail_id END AS suspect,
@@ -57,13 +83,13 @@ WITH picked AS (
 ), ranked AS (
     SELECT mail_id, due_at, dense_rank() OVER (ORDER BY alone, by_count, by_bytes, suspect) AS nth FROM placed
 ), taken AS (
-    DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= %(room)s
+    DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= (SELECT room FROM flow)
     RETURNING r.due_at
 ), batches AS (
     INSERT INTO atum.batch (id, lane, account, mail_ids, publish_after)
     SELECT gen_random_uuid(), %(lane)s, %(account)s, array_agg(mail_id ORDER BY mail_id),
            clock_timestamp() + make_interval(secs => %(publish_timeout_s)s)
-    FROM ranked WHERE nth <= %(room)s
+    FROM ranked WHERE nth <= (SELECT room FROM flow)
     GROUP BY nth
     RETURNING id
 )
@@ -85,27 +111,24 @@ def issue(
 ) -> Issued:
     """Take due mails of `lanes` (the lane, and removed ones that fall back to it) as far as the window allows.
 
-    `mark` is the low-water mark: due times before it are skipped, so that dead index entries are.
+    `mark` is the low-water mark: due times before it are skipped, so that dead index entries are. What is in flight
+    is counted by a statement that begins after the window's row is locked; all goes in one round trip.
     """
-    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(LOCK_FLOW, {"lane": lane, "account": account}).fetchone()
-        room = 0 if row is None else row[0]
-        if room <= 0:
-            return Issued(batches=(), full=True, last_due=None)
-        values = {
-            "lane": lane,
-            "lanes": lanes,
-            "account": account,
-            "mark": mark,
-            "room": room,
-            "limit": room * batch_mails,
-            "batch_mails": batch_mails,
-            "batch_bytes": batch_bytes,
-            "publish_timeout_s": publish_timeout_s,
-        }
-        batches, last_due, _ = cursor.execute(ISSUE, values).fetchone() or (None, None, None)
-    issued = tuple(batches or ())
-    return Issued(batches=issued, full=len(issued) >= room, last_due=last_due)
+    values = {
+        "lane": lane,
+        "lanes": lanes,
+        "account": account,
+        "mark": mark,
+        "batch_mails": batch_mails,
+        "batch_bytes": batch_bytes,
+        "publish_timeout_s": publish_timeout_s,
+    }
+    with connection.pipeline(), connection.transaction():
+        connection.execute(LOCK_FLOW, values)
+        cursor = connection.execute(ISSUE, values)
+    row = cursor.fetchone()
+    batches, last_due = (None, None) if row is None else row[:2]
+    return Issued(batches=tuple(batches or ()), last_due=last_due)
 
 
 FALL_ASLEEP = """

@@ -19,6 +19,7 @@ import orjson
 import psycopg
 from psycopg.rows import tuple_row
 
+from atum_schema import arrays
 from atum_schema.document_content import content_of
 from atum_schema.errors import IdempotencyConflict, MailRejected
 from atum_schema.ids import new_mail_id
@@ -109,10 +110,10 @@ def _fingerprint(mail: Mail, content: bytes, lane: str) -> bytes:
 INSERT: Final = """
 WITH input AS (
     SELECT *
-    FROM unnest(%(ids)b::uuid[], %(lanes)b::text[], %(streams)b::text[], %(on_unknown)b::text[],
-                %(senders)b::text[], %(to_lines)b::text[], %(cc_lines)b::text[], %(bcc_lines)b::text[],
-                %(subjects)b::text[], %(tags)b::text[], %(metadata)b::text[], %(sizes)b::int[],
-                %(send_at)b::timestamptz[], %(expires_at)b::timestamptz[])
+    FROM unnest(%(ids)s::uuid[], %(lanes)s::text[], %(streams)s::text[], %(on_unknown)s::text[],
+                %(senders)s::text[], %(to_lines)s::text[], %(cc_lines)s::text[], %(bcc_lines)s::text[],
+                %(subjects)s::text[], %(tags)s::text[], %(metadata)s::text[], %(sizes)s::int[],
+                %(send_at)s::timestamptz[], %(expires_at)s::timestamptz[])
         AS t(id, lane, stream, on_unknown, sender, to_line, cc_line, bcc_line, subject, tag, metadata, size,
              send_at, expires_at)
 ), stored AS (
@@ -123,7 +124,7 @@ WITH input AS (
     FROM input
 ), kept AS (
     INSERT INTO atum.content (mail_id, key_id, body)
-    SELECT id, %(key_id)s, body FROM unnest(%(ids)b::uuid[], %(bodies)b::bytea[]) AS t(id, body)
+    SELECT id, %(key_id)s, body FROM unnest(%(ids)s::uuid[], %(bodies)s::bytea[]) AS t(id, body)
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, to_status)
     SELECT id, CASE WHEN send_at > now() THEN 'accepted_for_later' ELSE 'accepted' END,
@@ -139,7 +140,7 @@ SELECT pg_notify('atum_ready', '') FROM atum.sleeper WHERE for_mail AND until > 
 REMEMBER = """
 INSERT INTO atum.idempotency (client, key, fingerprint, mail_id)
 SELECT %(client)s, key, fingerprint, mail_id
-FROM unnest(%(keys)b::text[], %(fingerprints)b::bytea[], %(ids)b::uuid[]) AS t(key, fingerprint, mail_id)
+FROM unnest(%(keys)s::text[], %(fingerprints)s::bytea[], %(ids)s::uuid[]) AS t(key, fingerprint, mail_id)
 ORDER BY key
 ON CONFLICT (client, key) DO NOTHING
 """
@@ -162,6 +163,7 @@ def insert(
     """
     # An application's own connection may have other factories; ours must not depend on them.
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        arrays.register(cursor)
         known = _recall(cursor, rows, client) | (_stored_before(cursor, rows) if repeats else {})
         fresh = [row for row in rows if row.key not in known]
         for start in range(0, len(fresh), CHUNK):
@@ -181,9 +183,9 @@ def _recall(cursor: psycopg.Cursor[Any], rows: Sequence[Row], client: str) -> di
     _refuse_twice_in_one_call(rows, keyed, client)
     columns = {
         "client": client,
-        "keys": list(keyed),
-        "fingerprints": [row.fingerprint for row in keyed.values()],
-        "ids": [row.id for row in keyed.values()],
+        "keys": arrays.Texts(list(keyed)),
+        "fingerprints": arrays.Bytes([row.fingerprint for row in keyed.values()]),
+        "ids": arrays.Uuids([row.id for row in keyed.values()]),
     }
     cursor.execute(REMEMBER, columns)
     if cursor.rowcount == len(keyed) == sum(bool(row.fingerprint) for row in rows):
@@ -221,21 +223,21 @@ def _columns(rows: Sequence[Row], client: str, key_id: str) -> dict[str, Any]:
     return {
         "client": client,
         "key_id": key_id,
-        "ids": [row.id for row in rows],
-        "lanes": [row.lane for row in rows],
-        "sizes": [row.size for row in rows],
-        "bodies": [row.body for row in rows],
-        "streams": [mail.stream for mail in mails],
-        "on_unknown": [mail.on_unknown and mail.on_unknown.value for mail in mails],
-        "senders": [str(mail.sender) for mail in mails],
-        "to_lines": [_line(mail.to) for mail in mails],
-        "cc_lines": [_line(mail.cc) for mail in mails],
-        "bcc_lines": [_line(mail.bcc) for mail in mails],
-        "subjects": [mail.subject for mail in mails],
-        "tags": [mail.tag for mail in mails],
-        "metadata": [_json(mail) for mail in mails],
-        "send_at": [mail.send_at for mail in mails],
-        "expires_at": [mail.expires_at for mail in mails],
+        "ids": arrays.Uuids([row.id for row in rows]),
+        "lanes": arrays.Texts([row.lane for row in rows]),
+        "sizes": arrays.Ints([row.size for row in rows]),
+        "bodies": arrays.Bytes([row.body for row in rows]),
+        "streams": arrays.Texts([mail.stream for mail in mails]),
+        "on_unknown": arrays.Texts([mail.on_unknown and mail.on_unknown.value for mail in mails]),
+        "senders": arrays.Texts([str(mail.sender) for mail in mails]),
+        "to_lines": arrays.Texts([_line(mail.to) for mail in mails]),
+        "cc_lines": arrays.Texts([_line(mail.cc) for mail in mails]),
+        "bcc_lines": arrays.Texts([_line(mail.bcc) for mail in mails]),
+        "subjects": arrays.Texts([mail.subject for mail in mails]),
+        "tags": arrays.Texts([mail.tag for mail in mails]),
+        "metadata": arrays.Texts([_json(mail) for mail in mails]),
+        "send_at": arrays.Times([mail.send_at for mail in mails]),
+        "expires_at": arrays.Times([mail.expires_at for mail in mails]),
     }
 
 

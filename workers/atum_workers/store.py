@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import args_row, tuple_row
+
+from atum_schema import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from atum_schema.database import Connection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """One mail of a claimed batch, as it was at the claim."""
 
     mail_id: UUID
@@ -52,7 +52,7 @@ ORDER BY u.place
 
 def claim(connection: Connection, *, batch: UUID, token: UUID, worker: str, lease_s: float) -> list[Item]:
     """Claim an issued batch and load its mails, sorted by id; empty when the ticket is stale."""
-    with connection.cursor(row_factory=class_row(Item), binary=True) as cursor:
+    with connection.cursor(row_factory=args_row(Item), binary=True) as cursor:
         values = {"batch": batch, "token": token, "worker": worker, "lease_s": lease_s}
         return cursor.execute(CLAIM, values).fetchall()
 
@@ -121,8 +121,7 @@ def release(connection: Connection, *, batch: UUID, token: UUID, delay_s: float)
     connection.execute(RELEASE, {"batch": batch, "token": token, "delay_s": delay_s})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """What is written for one mail after its POST."""
 
     mail_id: UUID
@@ -149,17 +148,17 @@ WITH fence AS (
     SELECT id, state, issued_at, posting_at FROM atum.batch
     WHERE id = %(batch)s AND token = %(token)s AND state IN ('posting', 'unknown') FOR UPDATE
 ), gone AS (
-    DELETE FROM atum.batch b USING fence WHERE b.id = fence.id AND cardinality(%(unclear)s::uuid[]) = 0
+    DELETE FROM atum.batch b USING fence WHERE b.id = fence.id AND cardinality(%(unclear)s) = 0
 ), kept AS (
     UPDATE atum.batch b SET state = 'unknown', mail_ids = %(unclear)s FROM fence
-    WHERE b.id = fence.id AND cardinality(%(unclear)s::uuid[]) > 0
+    WHERE b.id = fence.id AND cardinality(%(unclear)s) > 0
 ), result AS MATERIALIZED (
     SELECT r.*, fence.state = 'unknown' AS late, fence.issued_at, fence.posting_at
     FROM fence
-    CROSS JOIN unnest(%(mail_ids)b::uuid[], %(was)b::text[], %(statuses)b::text[], %(causes)b::text[],
-                      %(outcomes)b::text[], %(charged)b::boolean[], %(retry_s)b::float8[], %(alone)b::boolean[],
-                      %(reasons)b::text[], %(details)b::text[], %(http_statuses)b::int[], %(codes)b::int[],
-                      %(message_ids)b::text[])
+    CROSS JOIN unnest(%(mail_ids)s::uuid[], %(was)s::text[], %(statuses)s::text[], %(causes)s::text[],
+                      %(outcomes)s::text[], %(charged)s::boolean[], %(retry_s)s::float8[], %(alone)s::boolean[],
+                      %(reasons)s::text[], %(details)s::text[], %(http_statuses)s::int[], %(codes)s::int[],
+                      %(message_ids)s::text[])
         AS r(mail_id, was, status, cause, outcome, charged, retry_s, alone, reason, detail, http_status, code,
              message_id)
 ), changed AS (
@@ -211,6 +210,7 @@ def record(
     """
     values = _columns(results) | {"batch": batch, "token": token, "drop_content": drop_content}
     with connection.cursor(row_factory=tuple_row) as cursor:
+        arrays.register(cursor)
         row = cursor.execute(RECORD, values).fetchone()
         if row is not None and row[0] == 1:
             return True
@@ -222,20 +222,20 @@ def record(
 
 def _columns(results: Sequence[Result]) -> dict[str, Any]:
     return {
-        "unclear": [r.mail_id for r in results if r.status == "unknown"],
-        "mail_ids": [r.mail_id for r in results],
-        "was": [r.was for r in results],
-        "statuses": [r.status for r in results],
-        "causes": [r.cause for r in results],
-        "outcomes": [r.outcome for r in results],
-        "charged": [r.charged for r in results],
-        "retry_s": [r.retry_s for r in results],
-        "alone": [r.alone for r in results],
-        "reasons": [r.reason for r in results],
-        "details": [r.detail for r in results],
-        "http_statuses": [r.http_status for r in results],
-        "codes": [r.code for r in results],
-        "message_ids": [r.provider_message_id for r in results],
+        "unclear": arrays.Uuids([r.mail_id for r in results if r.status == "unknown"]),
+        "mail_ids": arrays.Uuids([r.mail_id for r in results]),
+        "was": arrays.Texts([r.was for r in results]),
+        "statuses": arrays.Texts([r.status for r in results]),
+        "causes": arrays.Texts([r.cause for r in results]),
+        "outcomes": arrays.Texts([r.outcome for r in results]),
+        "charged": arrays.Booleans([r.charged for r in results]),
+        "retry_s": arrays.Floats([r.retry_s for r in results]),
+        "alone": arrays.Booleans([r.alone for r in results]),
+        "reasons": arrays.Texts([r.reason for r in results]),
+        "details": arrays.Texts([r.detail for r in results]),
+        "http_statuses": arrays.Ints([r.http_status for r in results]),
+        "codes": arrays.Ints([r.code for r in results]),
+        "message_ids": arrays.Texts([r.provider_message_id for r in results]),
     }
 
 
