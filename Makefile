@@ -1,0 +1,48 @@
+# atum-mailer: every target says what it is for. `make` alone lists them.
+#
+# A fresh machine needs Python >= 3.11 and make. PostgreSQL and RabbitMQ are used where they are installed, and
+# installed with apt-get where they are not and root's rights are at hand.
+
+# A plain Debian or Ubuntu has python3; PYTHON=... names another one.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Passed on to demo, bench and test, as in: make demo ARGS="--mails 5000 --exit --json"
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint format clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made once and again whenever the lock file changes. uv installs exactly what is locked.
+$(VENV)/.ready: uv.lock pyproject.toml deploy/bootstrap.sh
+	@PYTHON="$(PYTHON)" bash deploy/bootstrap.sh "$(VENV)"
+	@touch $@
+
+setup: $(VENV)/.ready  ## make the Python environment
+
+demo: $(VENV)/.ready  ## run the whole system here, deliver mails, check the ledger (Ctrl-C ends it)
+	@$(BIN)/atum-mailer demo $(ARGS)
+
+test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ nodes
+	@$(BIN)/python -m atum_ops.stack.ensure
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; last line is JSON
+	@$(BIN)/atum-mailer bench $(ARGS)
+
+lint: $(VENV)/.ready  ## formatting, lint, types, layers, lock file
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/uv lock --check
+
+format: $(VENV)/.ready  ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment, caches and local data
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
