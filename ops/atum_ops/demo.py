@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 
 from atum_ops import reading, show
 from atum_ops.samples import demo_mails
@@ -18,7 +21,7 @@ from atum_schema.errors import StackError
 from atum_schema.ids import new_mail_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
 
     from atum_ops.audit import Report
@@ -79,9 +82,13 @@ def run(rig: Rig, number: int, *, sender: str | None, folder: Path | None) -> Re
     mails = demo_mails(number, domain=domain, sender=sender, folder=folder)
     with Mailer(client="demo", settings=rig.settings()) as mailer, _bar() as bar:
         started, first = time.monotonic(), new_mail_id()
-        _enqueue(mailer, mails, bar, number)
-        _watch(rig, bar, number)
+        enqueueing = _Enqueueing(mailer, mails)
+        enqueueing.start()
+        _watch(rig, bar, number, enqueueing)
+        enqueueing.join()
         seconds = time.monotonic() - started
+    if enqueueing.failure is not None:
+        raise enqueueing.failure
     ledger = None if rig.simulator is None else rig.simulator.ledger()
     return Result(enqueued=number, seconds=seconds, report=verify(rig.database_url, ledger, since=first))
 
@@ -122,30 +129,39 @@ def print_result(result: Result, rig: Rig) -> None:
         click.echo(f"Ledger check: the log DISAGREES with {against}.")
 
 
-def _enqueue(mailer: Mailer, mails: Iterable[Mail], bar: Progress, number: int) -> None:
-    task = bar.add_task("enqueueing", total=number, note="")
-    chunk: list[Mail] = []
-    for mail in mails:
-        chunk.append(mail)
-        if len(chunk) == _AT_ONCE:
-            mailer.enqueue(chunk)
-            bar.advance(task, len(chunk))
-            chunk = []
-    if chunk:
-        mailer.enqueue(chunk)
-        bar.advance(task, len(chunk))
+class _Enqueueing(threading.Thread):
+    """Hands the mails over while the system already delivers them, as an application would."""
+
+    def __init__(self, mailer: Mailer, mails: Iterator[Mail]) -> None:
+        super().__init__(name="demo-enqueue", daemon=True)
+        self._mailer = mailer
+        self._mails = mails
+        self.accepted = 0
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Enqueue all mails; keep the error that stopped it."""
+        try:
+            while chunk := list(itertools.islice(self._mails, _AT_ONCE)):
+                self._mailer.enqueue(chunk)
+                self.accepted += len(chunk)
+        except Exception as error:  # noqa: BLE001  raised again by the thread that waits
+            self.failure = error
 
 
-def _watch(rig: Rig, bar: Progress, number: int) -> None:
-    task = bar.add_task("delivering", total=number, note="")
+def _watch(rig: Rig, bar: Progress, number: int, enqueueing: _Enqueueing) -> None:
+    accepted = bar.add_task("enqueued", total=number, note="")
+    delivered = bar.add_task("delivered", total=number, note="")
     started = moved = time.monotonic()
     last: Progressed | None = None
     with database.connect(rig.database_url, name="demo") as connection:
         while True:
-            look = _look(connection, number)
+            working = enqueueing.is_alive()
+            look = _look(connection, enqueueing.accepted)
             now = time.monotonic()
-            bar.update(task, completed=look.done, note=_note(look, now - started))
-            if look.finished:
+            bar.update(accepted, completed=enqueueing.accepted)
+            bar.update(delivered, completed=look.done, note=_note(look, now - started))
+            if look.finished and not working:
                 return
             if look != last:
                 moved, last = now, look
@@ -155,13 +171,14 @@ def _watch(rig: Rig, bar: Progress, number: int) -> None:
             time.sleep(_LOOK_S)
 
 
-def _look(connection: Connection, number: int) -> Progressed:
+def _look(connection: Connection, accepted: int) -> Progressed:
     lanes = reading.lanes(connection)
     dead, _ = reading.dead_letters(connection)
     waiting, retrying = sum(lane.due for lane in lanes), sum(lane.later for lane in lanes)
     in_flight, unknown = sum(lane.sending for lane in lanes), sum(lane.unknown for lane in lanes)
     return Progressed(
-        done=number - waiting - retrying - in_flight,
+        # Mails accepted since the count was taken may be waiting already.
+        done=max(0, accepted - waiting - retrying - in_flight),
         in_flight=in_flight,
         waiting=waiting,
         retrying=retrying,
@@ -177,16 +194,21 @@ def _note(look: Progressed, seconds: float) -> str:
         f"{accepted / max(seconds, 0.001):,.0f}/s",
         f"in flight {look.in_flight:,}",
     ]
-    troubles = {"retrying": look.retrying, "unknown": look.unknown, "dead": look.dead}
-    return " · ".join(parts + [f"{name} {count:,}" for name, count in troubles.items() if count])
+    others = {
+        "in flight": look.in_flight,
+        "retrying": look.retrying,
+        "unknown": look.unknown,
+        "dead": look.dead,
+    }
+    return " · ".join(parts + [f"{count:,} {name}" for name, count in others.items() if count])
 
 
 def _bar() -> Progress:
+    whole = Column(no_wrap=True)
     return Progress(
-        TextColumn("{task.description:<11}"),
-        BarColumn(bar_width=28),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description:<9}", table_column=whole),
+        BarColumn(bar_width=12),
+        TaskProgressColumn(table_column=whole),
+        TextColumn("{task.fields[note]}", table_column=whole),
         console=show.console(),
     )
