@@ -71,6 +71,8 @@ class Result:
     enqueued: int
     seconds: float
     report: Report
+    #: Dead mails by their reason.
+    dead_reasons: dict[str, int]
 
 
 def run(rig: Rig, number: int, *, sender: str | None, folder: Path | None) -> Result:
@@ -90,7 +92,10 @@ def run(rig: Rig, number: int, *, sender: str | None, folder: Path | None) -> Re
     if enqueueing.failure is not None:
         raise enqueueing.failure
     ledger = None if rig.simulator is None else rig.simulator.ledger()
-    return Result(enqueued=number, seconds=seconds, report=verify(rig.database_url, ledger, since=first))
+    report = verify(rig.database_url, ledger, since=first)
+    with database.connect(rig.database_url, name="demo") as connection:
+        reasons = reading.dead_reasons(connection, since=first)
+    return Result(enqueued=number, seconds=seconds, report=report, dead_reasons=reasons)
 
 
 def as_document(result: Result, rig: Rig) -> dict[str, Any]:
@@ -115,11 +120,13 @@ def as_document(result: Result, rig: Rig) -> dict[str, Any]:
 def print_result(result: Result, rig: Rig) -> None:
     """Print the result for people."""
     document = as_document(result, rig)
-    show.table(
-        "What became of the mails",
-        ["", ""],
-        [(key.replace("_", " "), value) for key, value in document.items()],
-    )
+    servers = [document.pop("database"), document.pop("broker")]
+    rows = [(key.replace("_", " "), value) for key, value in document.items()]
+    show.table("What became of the mails", ["", "mails"], rows)
+    if result.dead_reasons:
+        show.table("Why mails are dead", ["reason", "mails"], list(result.dead_reasons.items()))
+    for server in servers:
+        click.echo(server)
     for finding in result.report.findings:
         click.echo(f"  {finding}")
     against = "the provider's own ledger" if rig.simulator is not None else "itself"
@@ -189,11 +196,7 @@ def _look(connection: Connection, accepted: int) -> Progressed:
 
 def _note(look: Progressed, seconds: float) -> str:
     accepted = look.done - look.unknown - look.dead
-    parts = [
-        f"accepted {accepted:,}",
-        f"{accepted / max(seconds, 0.001):,.0f}/s",
-        f"in flight {look.in_flight:,}",
-    ]
+    parts = [f"{accepted:,} accepted", f"{accepted / max(seconds, 0.001):,.0f}/s"]
     others = {
         "in flight": look.in_flight,
         "retrying": look.retrying,

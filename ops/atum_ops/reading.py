@@ -72,6 +72,16 @@ def dead_letters(connection: Connection) -> tuple[int, int]:
     return (0, 0) if row is None else (row[0], row[1])
 
 
+DEAD_REASONS = """
+SELECT reason, count(*) FROM atum.dead_letter WHERE mail_id >= %(since)s GROUP BY reason ORDER BY count(*) DESC, reason
+"""
+
+
+def dead_reasons(connection: Connection, *, since: UUID) -> dict[str, int]:
+    """Count the dead letters of mails from the id `since` on, by reason."""
+    return dict(connection.execute(DEAD_REASONS, {"since": since}).fetchall())
+
+
 MAIL = """
 SELECT id, client, lane, stream, status, cycle, attempts, tries, sender, to_line, cc_line, bcc_line, subject, tag,
        metadata, size, accepted_at, send_at, expires_at, due_at, finished_at, provider_message_id, reason, detail
