@@ -1,0 +1,60 @@
+"""Postgres restarted, killed, or away while an answer is in hand: nothing is lost, nothing is sent twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atum_ops.simulator.config import SimulatorConfig
+from atum_schema.migrate import migrate
+from tests.nodes import eventually
+from tests.system import System, letters
+
+if TYPE_CHECKING:
+    from atum_ops.stack.postgres import PostgresNode
+
+
+@pytest.mark.parametrize("orderly", [True, False], ids=["restarted", "killed"])
+def test_postgres_restarted_under_load_loses_and_doubles_nothing(
+    own_postgres: PostgresNode, amqp_url: str, orderly: bool
+) -> None:
+    migrate(own_postgres.url)
+    with System(
+        database_url=own_postgres.url,
+        amqp_url=amqp_url,
+        workers=2,
+        simulation=SimulatorConfig(latency_ms=30),
+        settings={"ATUM_BATCH_MAILS": "10"},
+    ) as system:
+        system.mailer.enqueue(letters(1000))
+        for left in (800, 400):
+            assert eventually(lambda left=left: 0 < system.waiting() < left)  # type: ignore[misc]
+            if orderly:
+                own_postgres.restart()
+            else:
+                own_postgres.kill()
+                own_postgres.start()
+            assert system.waiting() > 0
+        system.settled()
+        # Given up while the database was away, and proven by the late answer: both end as sent.
+        assert eventually(lambda: not system.query("SELECT FROM atum.batch"))
+        system.check(sent=1000)
+
+
+def test_an_answer_in_hand_is_recorded_once_the_database_returns(
+    own_postgres: PostgresNode, amqp_url: str
+) -> None:
+    migrate(own_postgres.url)
+    with System(
+        database_url=own_postgres.url, amqp_url=amqp_url, simulation=SimulatorConfig(latency_ms=1000)
+    ) as system:
+        ids = system.mailer.enqueue(letters(3))
+        system.await_posting()
+        own_postgres.stop()
+        assert system.ledger() == {}
+        assert eventually(lambda: system.copies(ids) == [1] * 3)
+        own_postgres.start()
+        assert eventually(lambda: system.statuses(ids) == {"sent": 3})
+        system.settled()
+        system.check(sent=3)
