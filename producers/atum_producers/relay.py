@@ -40,14 +40,18 @@ class Lane:
     def __init__(self, name: str) -> None:
         self.name = name
         self._mark = _EPOCH
+        #: The mark of the last look; issuing begins at the same place.
+        self.looked_from = _EPOCH
         self._full_scan_due = 0.0
 
     def mark(self) -> datetime:
         """Give the due time from which to look: all of them now and then, else the low-water mark."""
         if time.monotonic() >= self._full_scan_due:
             self._full_scan_due = time.monotonic() + _FULL_SCAN_S
-            return _EPOCH
-        return self._mark
+            self.looked_from = _EPOCH
+        else:
+            self.looked_from = self._mark
+        return self.looked_from
 
     def note(self, issued: store.Issued) -> None:
         """Move the mark along with a backlog; start from the beginning once it is gone."""
@@ -113,6 +117,7 @@ class Relay:
         return store.look(
             connection,
             lanes=[lane.name for lane in self._lanes],
+            marks=[lane.mark() for lane in self._lanes],
             orphaned=list(self._sweeper.orphaned_lanes()),
             account=self._settings.account,
         )
@@ -130,7 +135,7 @@ class Relay:
             lane=lane.name,
             lanes=[lane.name, *self._sweeper.orphaned_lanes()] if lane is self._lanes[0] else [lane.name],
             account=settings.account,
-            mark=lane.mark(),
+            mark=lane.looked_from,
             batch_mails=settings.batch_mails,
             batch_bytes=settings.batch_bytes,
             publish_timeout_s=settings.publish_timeout_s,

@@ -44,18 +44,21 @@ LOOK = """
 SELECT f.lane,
        f.size - (SELECT count(*) FROM atum.batch b
                  WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown') AS room,
-       EXISTS (SELECT FROM atum.ready r WHERE r.lane = f.lane AND r.due_at <= clock_timestamp())
-       OR (f.lane = %(fallback)s AND EXISTS (
+       EXISTS (SELECT FROM atum.ready r
+               WHERE r.lane = f.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark)
+       OR (l.place = 1 AND EXISTS (
                SELECT FROM atum.ready r WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp())) AS due
-FROM atum.flow f
-WHERE f.account = %(account)s AND f.lane = ANY(%(lanes)s)
+FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
+JOIN atum.flow f ON f.lane = l.lane AND f.account = %(account)s
 """
 
 
-def look(connection: Connection, *, lanes: list[str], orphaned: list[str], account: str) -> list[Look]:
-    """Glance at the lanes; the first one also takes the mail of `orphaned` ones."""
+def look(
+    connection: Connection, *, lanes: list[str], marks: list[datetime], orphaned: list[str], account: str
+) -> list[Look]:
+    """Glance at the lanes from their low-water marks on; the first one also takes the mail of `orphaned` ones."""
     with connection.cursor(row_factory=class_row(Look)) as cursor:
-        values = {"lanes": lanes, "fallback": lanes[0], "orphaned": orphaned, "account": account}
+        values = {"lanes": lanes, "marks": marks, "orphaned": orphaned, "account": account}
         return cursor.execute(LOOK, values).fetchall()
 
 

@@ -38,6 +38,7 @@ class Sweeper(threading.Thread):
         self._stopping = stopping
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
+        self._publishing: dict[tuple[UUID, int], float] = {}
         self._last_sweep = self._last_partitions = float("-inf")
 
     def orphaned_lanes(self) -> tuple[str, ...]:
@@ -102,16 +103,24 @@ class Sweeper(threading.Thread):
         self._publisher.publish([formats.ticket(batch_id, lane) for batch_id, lane in late])
 
     def _publish_dead_letters(self, connection: Connection) -> None:
-        letters = store.unpublished_dead_letters(connection, limit=_AT_ONCE)
-        self._publisher.publish(
-            [
-                formats.dead_letter(
-                    mail_id=letter.mail_id,
-                    cycle=letter.cycle,
-                    reason=letter.reason,
-                    code=letter.code,
-                    attempts=letter.attempts,
-                )
-                for letter in letters
-            ]
-        )
+        now = time.monotonic()
+        # What was published a moment ago is not confirmed yet; publishing it again would only double the message.
+        self._publishing = {pair: until for pair, until in self._publishing.items() if until > now}
+        letters = [
+            letter
+            for letter in store.unpublished_dead_letters(connection, limit=_AT_ONCE)
+            if (letter.mail_id, letter.cycle) not in self._publishing
+        ]
+        until = now + self._settings.publish_timeout_s
+        self._publishing |= {(letter.mail_id, letter.cycle): until for letter in letters}
+        self._publisher.publish([_message(letter) for letter in letters])
+
+
+def _message(letter: store.DeadLetter) -> formats.Outgoing:
+    return formats.dead_letter(
+        mail_id=letter.mail_id,
+        cycle=letter.cycle,
+        reason=letter.reason,
+        code=letter.code,
+        attempts=letter.attempts,
+    )

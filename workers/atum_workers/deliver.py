@@ -2,9 +2,9 @@
 
 ::
 
-    claim ─▶ drop expired ─▶ render ─▶ mark posting ─▶ POST ─▶ decide ─▶ record
-      │            │             │            │
-      stale        empty         unreadable   not ours any more        each stops here; nothing was posted
+    claim ─▶ take out what expired or cannot be read ─▶ mark posting ─▶ POST ─▶ decide ─▶ record
+      │                 │                                     │
+      stale             empty                                 not ours any more      each stops here: nothing was posted
 
 Until the posting mark is committed everything may be redone by anybody. After it, only an answer counts.
 """
@@ -24,6 +24,7 @@ from atum_schema import database
 from atum_schema.document_content import decode_content
 from atum_schema.errors import ContentUnreadable
 from atum_schema.ids import new_token
+from atum_schema.status import Cause, Status
 from atum_workers import render, store
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Accepted, Outcome, Rejected, Unclear
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from atum_schema.database import Connection
+    from atum_schema.document_content import Content
     from atum_schema.encryption import Keyring
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 _WORDS: Final = {Accepted: "accepted", Rejected: "rejected", Unclear: "unknown"}
 _RECORD_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
+_UNREADABLE_RETRY_S: Final = 60.0
 
 
 STEPS: Final = ("ticket", "claimed", "marked", "answered", "recorded")
@@ -52,6 +55,17 @@ STEPS: Final = ("ticket", "claimed", "marked", "answered", "recorded")
 def go_on(step: str) -> None:
     """Do nothing at a step."""
     del step
+
+
+def _expired(item: store.Item) -> store.TakenOut:
+    return store.TakenOut(item.mail_id, Status.EXPIRED, Cause.EXPIRED, "expired", None)
+
+
+def _unreadable(item: store.Item) -> store.TakenOut:
+    # Nothing was posted and nothing is charged: it goes out once the keyring is mended.
+    return store.TakenOut(
+        item.mail_id, Status.RETRYING, Cause.RETRY_SCHEDULED, "content_unreadable", _UNREADABLE_RETRY_S
+    )
 
 
 class Provider(Protocol):
@@ -119,26 +133,30 @@ class Delivery:
             log.debug("ticket of batch %s is stale", batch)
             return []
         self.reached("claimed")
-        live = self._drop_expired(connection, batch, token, items)
-        try:
-            rendered = {item.mail_id: (item, self._render(item, batch)) for item in live}
-        except ContentUnreadable:
-            log.exception("batch %s cannot be read; it goes back until the keyring is mended", batch)
-            store.release(connection, batch=batch, token=token, delay_s=60.0)
+        rendered: dict[UUID, tuple[store.Item, dict[str, Any]]] = {}
+        taken_out: list[store.TakenOut] = []
+        for item in items:
+            if item.expired:
+                taken_out.append(_expired(item))
+            elif (content := self._read(item)) is not None:
+                rendered[item.mail_id] = (item, render.item(content, item.mail_id, batch))
+            else:
+                taken_out.append(_unreadable(item))
+        if taken_out:
+            store.take_out(connection, batch=batch, token=token, mails=taken_out)
+        if not rendered:
             return []
-        return [rendered[mail_id] for mail_id in self._mark(connection, batch, token, deadline) if rendered]
+        return [rendered[mail_id] for mail_id in self._mark(connection, batch, token, deadline)]
 
-    def _drop_expired(
-        self, connection: Connection, batch: UUID, token: UUID, items: list[store.Item]
-    ) -> list[store.Item]:
-        expired = [item.mail_id for item in items if item.expired]
-        if expired:
-            store.expire(connection, batch=batch, token=token, ids=expired)
-        return [item for item in items if not item.expired]
-
-    def _render(self, item: store.Item, batch: UUID) -> dict[str, Any]:
-        content = decode_content(self.keyring.decrypt(item.mail_id, item.key_id, item.body))
-        return render.item(content, item.mail_id, batch)
+    def _read(self, item: store.Item) -> Content | None:
+        if item.key_id is None or item.body is None:
+            log.error("content of mail %s is gone; its companions go on", item.mail_id)
+            return None
+        try:
+            return decode_content(self.keyring.decrypt(item.mail_id, item.key_id, item.body))
+        except ContentUnreadable as error:
+            log.error("%s; its companions go on", error)  # noqa: TRY400  the message says it all
+            return None
 
     def _mark(self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline) -> list[UUID]:
         if deadline.remaining() <= 0:

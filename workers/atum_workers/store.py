@@ -25,8 +25,9 @@ class Item(NamedTuple):
     tries: int
     #: Whether its time is over by the database's clock.
     expired: bool
-    key_id: str
-    body: bytes
+    #: None when the content is gone, which no run of the system may reach.
+    key_id: str | None
+    body: bytes | None
 
 
 # Losing this commit in a crash gives the batch back as issued, which is right: nothing was posted under it.
@@ -45,7 +46,7 @@ SELECT m.id AS mail_id, m.status, m.attempts, m.tries, coalesce(m.expires_at <= 
 FROM claimed
 CROSS JOIN unnest(claimed.mail_ids) WITH ORDINALITY AS u(id, place)
 JOIN atum.mail m ON m.id = u.id
-JOIN atum.content c ON c.mail_id = u.id
+LEFT JOIN atum.content c ON c.mail_id = u.id
 ORDER BY u.place
 """
 
@@ -76,13 +77,29 @@ def mark_posting(connection: Connection, *, batch: UUID, token: UUID, lease_s: f
     return [] if row is None else list(row[0])
 
 
-EXPIRE = """
+class TakenOut(NamedTuple):
+    """A mail that leaves a claimed batch before its POST, and what becomes of it."""
+
+    mail_id: UUID
+    status: str
+    cause: str
+    reason: str
+    #: Seconds until the relay may issue it again, on its own; None when it has ended.
+    retry_s: float | None
+
+
+TAKE_OUT = """
 WITH fence AS (
     SELECT id, mail_ids FROM atum.batch
     WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' FOR UPDATE
 ), gone AS (
-    SELECT m.id, m.status FROM fence JOIN atum.mail m ON m.id = ANY(fence.mail_ids)
-    WHERE m.id = ANY(%(ids)s) ORDER BY m.id FOR UPDATE OF m
+    SELECT m.id, m.lane, m.size, m.status AS was, t.status, t.cause, t.reason,
+           clock_timestamp() + make_interval(secs => t.retry_s) AS due_at
+    FROM fence
+    CROSS JOIN unnest(%(ids)s, %(statuses)s, %(causes)s, %(reasons)s, %(retry_s)s) AS t(id, status, cause, reason, retry_s)
+    JOIN atum.mail m ON m.id = t.id
+    WHERE t.id = ANY(fence.mail_ids)
+    ORDER BY m.id FOR UPDATE OF m
 ), rest AS (
     SELECT fence.id, array(SELECT u FROM unnest(fence.mail_ids) u WHERE u <> ALL(%(ids)s) ORDER BY u) AS mail_ids
     FROM fence
@@ -91,20 +108,35 @@ WITH fence AS (
 ), emptied AS (
     DELETE FROM atum.batch b USING rest WHERE b.id = rest.id AND cardinality(rest.mail_ids) = 0
 ), dropped AS (
-    DELETE FROM atum.content c USING gone WHERE c.mail_id = gone.id
+    DELETE FROM atum.content c USING gone WHERE c.mail_id = gone.id AND gone.status = 'expired'
+), waiting AS (
+    INSERT INTO atum.ready (mail_id, lane, due_at, size, alone)
+    SELECT id, lane, due_at, size, true FROM gone WHERE due_at IS NOT NULL
 ), explained AS (
-    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id)
-    SELECT id, 'expired', status, 'expired', %(batch)s FROM gone
+    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
+    SELECT id, cause, was, status, %(batch)s, reason FROM gone
 )
 UPDATE atum.mail m
-SET status = 'expired', reason = 'expired', detail = NULL, due_at = NULL, finished_at = clock_timestamp()
+SET status = gone.status, reason = gone.reason, detail = NULL, due_at = gone.due_at,
+    finished_at = CASE WHEN gone.status = 'expired' THEN clock_timestamp() END
 FROM gone WHERE m.id = gone.id
 """
 
 
-def expire(connection: Connection, *, batch: UUID, token: UUID, ids: Sequence[UUID]) -> None:
-    """Take mails whose time is over out of a claimed batch; nothing happens if the claim is no longer ours."""
-    connection.execute(EXPIRE, {"batch": batch, "token": token, "ids": list(ids)})
+def take_out(connection: Connection, *, batch: UUID, token: UUID, mails: Sequence[TakenOut]) -> None:
+    """Take mails out of a claimed batch; nothing happens if the claim is no longer ours. No POST was made."""
+    values = {
+        "batch": batch,
+        "token": token,
+        "ids": arrays.Uuids([mail.mail_id for mail in mails]),
+        "statuses": arrays.Texts([mail.status for mail in mails]),
+        "causes": arrays.Texts([mail.cause for mail in mails]),
+        "reasons": arrays.Texts([mail.reason for mail in mails]),
+        "retry_s": arrays.Floats([mail.retry_s for mail in mails]),
+    }
+    with connection.cursor() as cursor:
+        arrays.register(cursor)
+        cursor.execute(TAKE_OUT, values)
 
 
 # Only the worker that holds the token may say so, and only when it knows that it did not POST.

@@ -158,7 +158,8 @@ CREATE TABLE atum.batch (
 ) WITH (toast_tuple_target = 8160, fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0,
         autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE atum.batch ALTER COLUMN mail_ids SET STORAGE EXTERNAL;
-CREATE INDEX batch_unknown ON atum.batch (posting_at) WHERE state = 'unknown';
+-- Holds no column that claim or mark change, so that those updates stay on their page.
+CREATE INDEX batch_lane ON atum.batch (lane, account);
 
 -- One window of batches in flight per lane and account; its row lock is what relays agree by.
 CREATE TABLE atum.flow (
