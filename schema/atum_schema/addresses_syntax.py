@@ -2,6 +2,7 @@
 
 Only the structure is read here; whether an address is good is decided by `Address`. Lenient where the field is
 (dots and "@" in an unquoted display name, a comment used as the name), strict where leniency would guess.
+Line breaks and tabs are text here, so that `Address` refuses them; whoever reads a message unfolds it first.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# One alternative per kind of token; "text" is every run that has no meaning of its own.
+# One alternative per kind of token; "text" is every run that has no meaning of its own. An unclosed quote takes
+# all that is left, so that it is searched for its end only once.
 _TOKEN = re.compile(
     r'(?P<quoted>"(?:[^"\\]|\\.)*")'
+    r'|(?P<unclosed>".*)'
     r"|(?P<angle><[^<>]*>)"
-    r"|(?P<space>[ \t\r\n]+)"
+    r"|(?P<space> +)"
     r"|(?P<mark>[,;:()])"
-    r'|(?P<text>[^"<> \t\r\n,;:()]+)'
+    r'|(?P<text>[^"<> ,;:()]+)'
     r"|(?P<stray>.)",
     re.DOTALL,
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_BLANK = " \t\r\n"
 
 
 class AddressSyntaxError(ValueError):
@@ -67,7 +69,7 @@ def split_mailbox(text: str) -> tuple[str, str]:
     before, after = tokens[: angles[0]], tokens[angles[0] + 1 :]
     if any(kind not in ("space", "comment") for kind, _ in after):
         raise AddressSyntaxError("has text after the address")
-    return _phrase(before or after), tokens[angles[0]][1][1:-1].strip(_BLANK)
+    return _phrase(before or after), tokens[angles[0]][1][1:-1].strip(" ")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -93,7 +95,7 @@ def _checked(kind: str, value: str) -> tuple[str, str]:
         raise AddressSyntaxError("holds more than one address where one is expected")
     if kind == "mark":
         raise AddressSyntaxError(_separator_reason(value))
-    if kind == "stray" and value == '"':
+    if kind == "unclosed":
         raise AddressSyntaxError("opens a quote that is never closed")
     if kind == "stray":
         raise AddressSyntaxError(f"has a {value!r} without its counterpart")
@@ -115,17 +117,17 @@ def _without_brackets(tokens: list[tuple[str, str]]) -> tuple[str, str]:
         if any("@" in word for word in words):
             raise AddressSyntaxError('mixes a name and an address; write it as "Name <address>"')
         raise AddressSyntaxError("is a display name without an address")
-    return " ".join(value.strip(_BLANK) for kind, value in tokens if kind == "comment"), words[0]
+    return " ".join(value.strip(" ") for kind, value in tokens if kind == "comment"), words[0]
 
 
 def _phrase(tokens: list[tuple[str, str]]) -> str:
     """Join the words of a display name; runs of white space between them count as one space."""
     if len(tokens) == 1 and tokens[0][0] == "comment":
-        return tokens[0][1].strip(_BLANK)
+        return tokens[0][1].strip(" ")
     pieces = [
         " " if kind == "space" else f"({value})" if kind == "comment" else value for kind, value in tokens
     ]
-    return "".join(pieces).strip(_BLANK)
+    return "".join(pieces).strip(" ")
 
 
 def _separator_reason(mark: str) -> str:

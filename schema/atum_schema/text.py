@@ -47,12 +47,14 @@ def with_text(mail: Mail) -> Mail:
 def _laid_out(html: str) -> str | None:
     """Lay the HTML out, or give None if it has to be stripped."""
     from inscriptis import Inscriptis
+    from inscriptis.css_profiles import CSS_PROFILES
+    from inscriptis.model.config import ParserConfig
 
     try:
         tree = parse(html)
         if not prepare(tree):
             return None
-        return str(Inscriptis(tree).get_text())
+        return str(Inscriptis(tree, ParserConfig(css=CSS_PROFILES["strict"])).get_text())
     except Exception:  # noqa: BLE001 (a fault of the layout library or of its parser must not cost a mail; stripping is total)
         return None
 

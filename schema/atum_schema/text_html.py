@@ -43,7 +43,9 @@ def prepare(tree: HtmlElement) -> bool:
 
 def link_target(href: str | None) -> str:
     """Give the address worth showing of a link, "" if there is none (page anchors, scripts)."""
-    target = "%20".join((href or "").split())
+    words = (href or "").split()
+    # A placeholder that the provider fills in must stay letter by letter.
+    target = (" " if words and words[0].startswith("{{") else "%20").join(words)
     return "" if _USELESS_TARGET.match(target) else target
 
 

@@ -11,7 +11,7 @@ from atum_schema.text_html import link_target, shown_target
 # No alternative can match across another "<", so a failed match costs no more than the text up to that one.
 _TAG = re.compile(r"<!--|<(?P<close>/?)(?P<name>[A-Za-z][A-Za-z0-9]*)(?P<rest>[^<>]*)>|<[!?/][^<>]*>")
 _HREF = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
-_BLANKS = re.compile(r"[ \t\r\n\f]+")
+_BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
 # Elements whose content is not for readers, and what ends each of them.
 _SILENT: Final = {
     name: re.compile(rf"</{name}[^<>]*>", re.IGNORECASE) for name in ("script", "style", "title", "template")
