@@ -1,0 +1,1 @@
+"""What the sample mails say, and how they are put together."""
