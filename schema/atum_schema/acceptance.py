@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -38,15 +38,14 @@ CHUNK: Final = 500
 _OWN_KEY: Final = "mail:"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """A mail ready to be stored."""
 
     mail: Mail
     #: Its id, unless its key is known already.
     id: UUID
-    #: The key under which repeating is safe: the application's own, or `mail:<id>`.
-    key: str
+    #: The application's own idempotency key, if it gave one.
+    own_key: str | None
     lane: str
     #: Bytes before encryption.
     size: int
@@ -54,6 +53,11 @@ class Row:
     body: bytes
     #: SHA-256 of everything that was enqueued; empty where no application's key needs comparing.
     fingerprint: bytes
+
+    @property
+    def key(self) -> str:
+        """The key under which repeating is safe: the application's own, or `mail:<id>`."""
+        return f"{_OWN_KEY}{self.id}" if self.own_key is None else self.own_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +95,13 @@ def _row(mail: Mail, lanes: LanePolicy, keyring: Keyring, key: str | None) -> Ro
     content = content_of(mail)
     lane = lanes.choose(mail)
     return Row(
-        mail=mail,
-        id=mail_id,
-        key=f"{_OWN_KEY}{mail_id}" if key is None else key,
-        lane=lane,
-        size=len(content),
-        body=keyring.encrypt(mail_id, content),
-        fingerprint=b"" if own else _fingerprint(mail, content, lane),
+        mail,
+        mail_id,
+        None if own else key,
+        lane,
+        len(content),
+        keyring.encrypt(mail_id, content),
+        b"" if own else _fingerprint(mail, content, lane),
     )
 
 
@@ -165,10 +169,10 @@ def insert(
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         arrays.register(cursor)
         known = _recall(cursor, rows, client) | (_stored_before(cursor, rows) if repeats else {})
-        fresh = [row for row in rows if row.key not in known]
+        fresh = [row for row in rows if row.key not in known] if known else rows
         for start in range(0, len(fresh), CHUNK):
             cursor.execute(INSERT, _columns(fresh[start : start + CHUNK], client, key_id))
-    return [known.get(row.key, row.id) for row in rows]
+    return [known.get(row.key, row.id) for row in rows] if known else [row.id for row in rows]
 
 
 def needs_transaction(rows: Sequence[Row]) -> bool:

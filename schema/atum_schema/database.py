@@ -16,6 +16,8 @@ _OPTIONS: Final = (
     " -c idle_in_transaction_session_timeout=60s -c jit=off"
 )
 _CONNECT: Final[dict[str, Any]] = {
+    # Few statements, run for ever: planned once per connection instead of at the sixth time.
+    "prepare_threshold": 0,
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

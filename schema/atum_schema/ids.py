@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-import uuid_utils
+from uuid_utils import compat
 
 
 def new_mail_id() -> uuid.UUID:
     """Make a mail's id: a UUIDv7 (RFC 9562 §5.7), so ids sort by time and partition by time."""
-    return uuid.UUID(int=uuid_utils.uuid7().int)
+    return compat.uuid7()
 
 
 def new_token() -> uuid.UUID:

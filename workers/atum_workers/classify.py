@@ -77,6 +77,15 @@ def _accepted_request(document: Any, count: int) -> list[Outcome]:
 
 
 def _item(result: Any) -> Outcome:
+    if (
+        type(result) is dict
+        and result.get("ErrorCode") == 0
+        and result.get("Message") == "OK"
+        and type(message_id := result.get("MessageID")) is str
+        and message_id
+    ):
+        # Nearly every item of every answer; what follows gives the same, slower.
+        return Accepted(message_id)
     if not isinstance(result, dict):
         return _unclear("answer_unreadable", "the result of this mail is not an object", 200, None)
     code = _code(result)
@@ -84,7 +93,7 @@ def _item(result: Any) -> Outcome:
     has_id = isinstance(message_id, str) and bool(message_id)
     # A delayed acceptance has a MessageID and no ErrorCode: it is queued at the provider, never to be sent again.
     if has_id and (code == 0 or ("ErrorCode" not in result)):
-        return Accepted(message_id=str(message_id), remark=_remark(result))
+        return Accepted(str(message_id), _remark(result))
     if code in (None, 0) or has_id:
         return _unclear("answer_unreadable", "neither a clear acceptance nor a clear refusal", 200, code)
     return _by_code(result, 200, companions=False)

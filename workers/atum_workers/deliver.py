@@ -27,7 +27,7 @@ from atum_schema.ids import new_token
 from atum_schema.status import Cause, Status
 from atum_workers import render, store
 from atum_workers.deadline import Deadline
-from atum_workers.outcome import Accepted, Outcome, Rejected, Unclear
+from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, decide
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WORDS: Final = {Accepted: "accepted", Rejected: "rejected", Unclear: "unknown"}
+_WORDS: Final = {Rejected: "rejected", Deferred: "deferred", Unclear: "unknown"}
 _RECORD_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
 _UNREADABLE_RETRY_S: Final = 60.0
@@ -65,6 +65,24 @@ def _unreadable(item: store.Item) -> store.TakenOut:
     # Nothing was posted and nothing is charged: it goes out once the keyring is mended.
     return store.TakenOut(
         item.mail_id, Status.RETRYING, Cause.RETRY_SCHEDULED, "content_unreadable", _UNREADABLE_RETRY_S
+    )
+
+
+def _sent(item: store.Item, answer: Accepted) -> store.Result:
+    return store.Result(
+        item.mail_id,
+        item.status,
+        Status.SENT.value,
+        Cause.PROVIDER_ACCEPTED.value,
+        "accepted",
+        False,
+        None,
+        False,
+        None,
+        answer.remark,
+        200,
+        0,
+        answer.message_id,
     )
 
 
@@ -135,11 +153,12 @@ class Delivery:
         self.reached("claimed")
         rendered: dict[UUID, tuple[store.Item, dict[str, Any]]] = {}
         taken_out: list[store.TakenOut] = []
+        batch_name = str(batch)
         for item in items:
             if item.expired:
                 taken_out.append(_expired(item))
             elif (content := self._read(item)) is not None:
-                rendered[item.mail_id] = (item, render.item(content, item.mail_id, batch))
+                rendered[item.mail_id] = (item, render.item(content, item.mail_id, batch_name))
             else:
                 taken_out.append(_unreadable(item))
         if taken_out:
@@ -200,22 +219,24 @@ class Delivery:
                 time.sleep(_RECORD_PAUSES_S[min(turn, len(_RECORD_PAUSES_S) - 1)])
 
     def _result(self, item: store.Item, outcome: Outcome) -> store.Result:
+        if isinstance(outcome, Accepted):
+            return _sent(item, outcome)
         verdict = decide(
             outcome, attempts=item.attempts, tries=item.tries, policy=self.policy, uniform=self.uniform
         )
-        accepted = isinstance(outcome, Accepted)
+        retrying = verdict if isinstance(verdict, RetryIn) else None
         return store.Result(
             mail_id=item.mail_id,
             was=item.status,
             status=verdict.status.value,
             cause=verdict.cause.value,
-            outcome=_WORDS.get(type(outcome), "deferred"),
+            outcome=_WORDS[type(outcome)],
             charged=isinstance(verdict, RetryIn | GiveUp) and verdict.charged,
-            retry_s=verdict.seconds if isinstance(verdict, RetryIn) else None,
-            alone=isinstance(verdict, RetryIn) and verdict.alone,
-            reason=None if isinstance(outcome, Accepted) else outcome.reason,
-            detail=outcome.remark if isinstance(outcome, Accepted) else outcome.detail,
-            http_status=200 if isinstance(outcome, Accepted) else outcome.http_status,
-            code=0 if accepted else getattr(outcome, "code", None),
-            provider_message_id=outcome.message_id if isinstance(outcome, Accepted) else None,
+            retry_s=None if retrying is None else retrying.seconds,
+            alone=retrying is not None and retrying.alone,
+            reason=outcome.reason,
+            detail=outcome.detail,
+            http_status=outcome.http_status,
+            code=outcome.code,
+            provider_message_id=None,
         )

@@ -25,13 +25,13 @@ _PLAIN: Final = (
 _LISTS: Final = (("to", "To"), ("cc", "Cc"), ("bcc", "Bcc"), ("reply_to", "ReplyTo"))
 
 
-def item(content: Content, mail_id: UUID, batch_id: UUID) -> dict[str, Any]:
+def item(content: Content, mail_id: UUID, batch_id: str) -> dict[str, Any]:
     """Render one mail (Postmark developer docs, "Send a single email"), marked with its own id and its batch's."""
     rendered: dict[str, Any] = {
         "From": content["from"],
         "Subject": content["subject"],
         "MessageStream": content["stream"],
-        "Metadata": {**content.get("metadata", {}), MAIL_KEY: str(mail_id), BATCH_KEY: str(batch_id)},
+        "Metadata": {**content.get("metadata", {}), MAIL_KEY: str(mail_id), BATCH_KEY: batch_id},
     }
     for ours, theirs in _LISTS:
         if ours in content:

@@ -206,11 +206,13 @@ WITH fence AS (
                               provider_message_id, detail)
     SELECT mail_id, %(batch)s, %(token)s, outcome, charged, issued_at, posting_at, http_status, code, message_id,
            detail
-    FROM result
-    ON CONFLICT (mail_id, batch_id) DO UPDATE
-    SET outcome = excluded.outcome, charged = excluded.charged, answered_at = excluded.answered_at,
-        http_status = excluded.http_status, code = excluded.code,
-        provider_message_id = excluded.provider_message_id, detail = excluded.detail
+    FROM result WHERE NOT late
+), proven AS (
+    -- Given up meanwhile: the attempt is there, and the late answer replaces what it said.
+    UPDATE atum.attempt a
+    SET outcome = r.outcome, charged = r.charged, answered_at = clock_timestamp(), http_status = r.http_status,
+        code = r.code, provider_message_id = r.message_id, detail = r.detail
+    FROM result r WHERE r.late AND a.mail_id = r.mail_id AND a.batch_id = %(batch)s
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
     SELECT mail_id, cause, CASE WHEN late THEN 'unknown' ELSE was END, status, %(batch)s, detail FROM result

@@ -35,7 +35,6 @@ SETTINGS: Mapping[str, str] = {
     "shared_buffers": "256MB",
     "max_connections": "200",
     "max_wal_size": "2GB",
-    "wal_compression": "on",
     "checkpoint_timeout": "15min",
     "logging_collector": "off",
     "log_destination": "stderr",
