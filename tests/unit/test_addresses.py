@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atum_schema.addresses import Address, parse_address, parse_addresses
@@ -24,16 +24,19 @@ _NAMES = st.text(
 ADDRESSES = st.builds(Address, _NAMES, _EMAILS)
 
 
+@settings(deadline=None)
 @given(ADDRESSES)
 def test_every_address_reads_back_as_itself(address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
+@settings(deadline=None)
 @given(st.lists(ADDRESSES, min_size=1, max_size=5))
 def test_every_joined_list_reads_back_in_order(addresses: list[Address]) -> None:
     assert parse_addresses(", ".join(map(str, addresses))) == tuple(addresses)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_read_or_refused_with_field_and_reason(text: str) -> None:
     try:

@@ -75,13 +75,13 @@ _BASE: dict[str, Any] = {
 }
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_MAILS)
 def test_every_mail_reads_back_as_itself(mail: Mail) -> None:
     assert decode(encode(mail)) == mail
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_MAILS)
 def test_every_written_document_follows_the_schema(mail: Mail) -> None:
     _VALIDATOR.validate(mail_to_document(mail))
@@ -190,7 +190,7 @@ def test_the_id_travels_with_the_document() -> None:
     assert isinstance(document.document_id(value), UUID)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_MAILS)
 def test_content_holds_all_that_the_provider_needs(mail: Mail) -> None:
     content = decode_content(content_of(mail))

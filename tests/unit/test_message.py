@@ -10,7 +10,7 @@ from email.mime.text import MIMEText
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atum_schema.errors import MailRejected
@@ -247,6 +247,7 @@ def test_encoded_words_are_decoded(text: str, expected: str) -> None:
     assert decode_words(text) == expected
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=80).filter(
         lambda s: "=?" not in s
@@ -343,6 +344,7 @@ _BITS = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_damaged_message_makes_a_mail_or_is_refused(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311

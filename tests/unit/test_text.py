@@ -6,7 +6,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atum_schema import text_html
@@ -137,12 +137,14 @@ def test_a_wide_table_does_not_fill_the_memory() -> None:
         tracemalloc.stop()
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200))
 def test_any_text_can_be_read_as_html(html: str) -> None:
     assert isinstance(plain_text(html), str)
     assert isinstance(strip_tags(html), str)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
