@@ -1,0 +1,97 @@
+"""What the relay decides alone: lanes that were removed, the size of batches, wake-ups, and being many."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from atum_ops.simulator.config import SimulatorConfig
+from tests.nodes import eventually
+from tests.system import System, letters
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def sizes(system: System) -> list[int]:
+    rows = system.query("SELECT cardinality(mail_ids) FROM atum.batch ORDER BY 1")
+    return [size for (size,) in rows]
+
+
+def test_mail_of_a_removed_lane_travels_in_the_first_one(database_url: str, amqp_url: str) -> None:
+    with (
+        System(database_url=database_url, amqp_url=amqp_url) as system,
+        system.new_mailer(lanes="transactional,newsletter") as old,
+    ):
+        ids = old.enqueue(letters(3, lane="newsletter"))
+        system.settled()
+        assert system.query("SELECT DISTINCT lane FROM atum.mail") == [("newsletter",)]
+        assert system.copies(ids) == [1] * 3
+        system.check(sent=3)
+
+
+def test_batches_are_bounded_by_count_and_by_bytes(database_url: str, amqp_url: str) -> None:
+    with System(
+        database_url=database_url,
+        amqp_url=amqp_url,
+        relays=0,
+        workers=0,
+        settings={"ATUM_BATCH_MAILS": "10", "ATUM_BATCH_BYTES": "50000"},
+    ) as system:
+        system.mailer.enqueue(letters(25))
+        system.mailer.enqueue(letters(4, name="big", text="x" * 60_000, lane="broadcast"))
+        system.start_relay()
+        assert eventually(lambda: system.query("SELECT count(*) FROM atum.ready") == [(0,)])
+        assert sizes(system) == [1, 1, 1, 1, 5, 10, 10]
+
+
+def test_a_newsletter_waiting_for_the_provider_does_not_delay_a_password_reset(
+    database_url: str, amqp_url: str
+) -> None:
+    with System(
+        database_url=database_url,
+        amqp_url=amqp_url,
+        simulation=SimulatorConfig(latency_ms=300),
+        settings={"ATUM_BATCH_MAILS": "5", "ATUM_WINDOW": "4"},
+    ) as system:
+        system.mailer.enqueue(letters(150, name="news", stream="broadcast"))
+        system.await_posting()
+        reset = system.mailer.enqueue(letters(1, name="reset")[0])
+        assert system.mailer.wait(reset, timeout=10).status == "sent"
+        assert system.waiting() > 50
+        system.settled()
+        system.check(sent=151)
+
+
+def test_a_sleeping_relay_is_woken_by_new_mail_long_before_it_would_look(
+    database_url: str, amqp_url: str
+) -> None:
+    with System(database_url=database_url, amqp_url=amqp_url, settings={"ATUM_POLL_S": "30"}) as system:
+        system.mailer.wait(system.mailer.enqueue(letters(1, name="first")[0]), timeout=10)
+        for turn in range(5):
+            assert eventually(
+                lambda: system.query("SELECT for_mail FROM atum.sleeper WHERE until > now()") == [(True,)]
+            )
+            asked = time.monotonic()
+            mail_id: UUID = system.mailer.enqueue(letters(1, name=f"turn{turn}")[0])
+            assert system.mailer.wait(mail_id, timeout=10).status == "sent"
+            assert time.monotonic() - asked < 5
+
+
+def test_a_relay_killed_at_work_leaves_everything_to_the_next_one(database_url: str, amqp_url: str) -> None:
+    with System(
+        database_url=database_url,
+        amqp_url=amqp_url,
+        relays=0,
+        simulation=SimulatorConfig(latency_ms=20),
+        settings={"ATUM_BATCH_MAILS": "5"},
+    ) as system:
+        system.mailer.enqueue(letters(600))
+        for left in (500, 250):
+            relay = system.start_relay()
+            assert eventually(lambda left=left: system.waiting() < left)  # type: ignore[misc]
+            relay.kill()
+        assert system.waiting() > 0
+        system.start_relay()
+        system.settled()
+        system.check(sent=600)
