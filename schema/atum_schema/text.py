@@ -7,6 +7,7 @@ single pass instead. No input raises, and none takes more than linear time and m
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: HTML that is laid out: at most this many characters; larger is stripped.
 LAYOUT_CHARACTERS: Final = 500_000
+_LAYOUT_ATTRIBUTES: Final = 8_000
+_HUGE_TAG: Final = re.compile(r"<[A-Za-z][^<>]{20000}")
 
 
 def plain_text(html: str, *, limit: int = BODY_BYTES) -> str:
@@ -27,7 +30,7 @@ def plain_text(html: str, *, limit: int = BODY_BYTES) -> str:
 
     Never raises for any string without NUL and lone surrogates (RFC 3629 text).
     """
-    text = _laid_out(html) if len(html) <= LAYOUT_CHARACTERS else None
+    text = _laid_out(html) if _is_parseable(html) else None
     return _within(_tidy(strip_tags(html) if text is None else text), limit)
 
 
@@ -42,6 +45,15 @@ def with_text(mail: Mail) -> Mail:
     if mail.text or not mail.html:
         return mail
     return replace(mail, text=derived_text(mail) or None)
+
+
+def _is_parseable(html: str) -> bool:
+    # The parser takes quadratic time in the number of one element's attributes.
+    return (
+        len(html) <= LAYOUT_CHARACTERS
+        and html.count("=") <= _LAYOUT_ATTRIBUTES
+        and _HUGE_TAG.search(html) is None
+    )
 
 
 def _laid_out(html: str) -> str | None:

@@ -47,6 +47,14 @@ def strip_tags(html: str) -> str:
     return reader.result()
 
 
+def _unescaped(raw: str) -> str:
+    try:
+        return unescape(raw)
+    except ValueError:
+        # A character reference of thousands of digits: Python refuses to read the number.
+        return raw
+
+
 class _Reader:
     """Gathers text, and writes the target of each link after its label."""
 
@@ -57,7 +65,7 @@ class _Reader:
 
     def text(self, raw: str) -> None:
         if raw:
-            self._pieces.append(_BLANKS.sub(" ", unescape(raw)))
+            self._pieces.append(_BLANKS.sub(" ", _unescaped(raw)))
 
     def tag(self, name: str, rest: str, *, closing: bool) -> None:
         if name == "a":
@@ -76,7 +84,7 @@ class _Reader:
 
     def _start_link(self, rest: str) -> None:
         href = _HREF.search(rest)
-        self._target = "" if href is None else link_target(unescape(href[1] or href[2] or href[3] or ""))
+        self._target = "" if href is None else link_target(_unescaped(href[1] or href[2] or href[3] or ""))
         self._label_start = len(self._pieces)
 
     def _end_link(self) -> None:

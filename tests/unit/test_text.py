@@ -193,3 +193,16 @@ def test_the_derived_text_never_makes_the_mail_too_large() -> None:
     grown = with_text(mail)
     assert grown.text
     assert message_size(grown) <= MESSAGE_BYTES
+
+
+def test_a_character_reference_of_thousands_of_digits_is_kept_as_it_is() -> None:
+    html = "<p>" + "x" * LAYOUT_CHARACTERS + "&#" + "9" * 5_000 + ";</p>"
+    assert plain_text(html).endswith("9;")
+
+
+@pytest.mark.parametrize("attribute", [" a{}=1", " a{}", ' a{}="<>"'])
+def test_a_tag_with_thousands_of_attributes_does_not_hang(attribute: str) -> None:
+    html = "<p" + "".join(attribute.format(number) for number in range(40_000)) + ">seen</p>"
+    began = time.process_time()
+    assert "seen" in plain_text(html)
+    assert time.process_time() - began < 5
