@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
+from atum_schema.mail_rules import checked_lane
 
 PREFIX = "ATUM_"
 
@@ -110,6 +111,9 @@ class Settings(BaseSettings):
             raise ValueError(f"retry_max_s ({self.retry_max_s}) is below retry_base_s ({self.retry_base_s})")
         if not self.lane_names:
             raise ValueError("lanes: at least one name is needed")
+        for name in self.lane_names:
+            # A lane's name is a part of queue names, so settings and mails obey one rule.
+            checked_lane(name)
         return self
 
     @property
