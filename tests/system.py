@@ -163,10 +163,10 @@ class System:
         """Start one more worker, with `settings` on top, and wait until it serves."""
         return self.await_output(self._start(**settings), "serving")
 
-    def start_crashing_worker(self, step: str, *, how: str = "SIGKILL") -> Part:
+    def start_crashing_worker(self, step: str, *, how: str = "SIGKILL", **settings: str) -> Part:
         """Start a worker that gets the signal `how` from itself the first time it reaches `step`."""
         command = [sys.executable, "-m", "tests.crashing_worker", step, how]
-        return self.await_output(self.start_part(command), "serving")
+        return self.await_output(self._launched(command, settings), "serving")
 
     def start_part(self, command: Sequence[str]) -> Part:
         """Start any command in the environment of the parts."""

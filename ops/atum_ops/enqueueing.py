@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rich.progress import Progress
 
 from atum_schema.document import decode
-from atum_schema.errors import IdempotencyConflict, MailRejected
+from atum_schema.errors import EnqueueFailed, EnqueueUncertain, IdempotencyConflict, MailRejected
 from atum_schema.mail import Mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from uuid import UUID
 
     from rich.console import Console
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _SUFFIXES: Final = {".eml", ".json", ".jsonl", ".ndjson"}
 _LINES: Final = {".jsonl", ".ndjson"}
 _AT_ONCE: Final = 250
+# A commit whose outcome is unknown is repeated under the same keys, which is safe.
+_REPEAT_PAUSES_S: Final = (0.5, 2.0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def _hand_over(chunk: list[tuple[str, Mail]], mailer: Mailer | None, outcome: Ou
         outcome.accepted += [{"source": source} for source, _ in chunk]
         return
     try:
-        ids = mailer.enqueue([mail for _, mail in chunk])
+        ids = _stored(mailer, [mail for _, mail in chunk])
         outcome.accepted += [{"source": s, "id": str(i)} for (s, _), i in zip(chunk, ids, strict=True)]
     except (MailRejected, IdempotencyConflict) as refusal:
         # The chunk was refused as a whole, for one mail: hand over its halves until that one is alone.
@@ -111,6 +115,21 @@ def _hand_over(chunk: list[tuple[str, Mail]], mailer: Mailer | None, outcome: Ou
         half = len(chunk) // 2
         _hand_over(chunk[:half], mailer, outcome)
         _hand_over(chunk[half:], mailer, outcome)
+    except (EnqueueFailed, EnqueueUncertain) as failure:
+        # What was accepted before is still told, so that nobody hands it over twice.
+        for source, _ in chunk:
+            _refuse(outcome, source, str(failure))
+
+
+def _stored(mailer: Mailer, mails: list[Mail]) -> list[UUID]:
+    keys: tuple[str, ...] = ()
+    for pause in _REPEAT_PAUSES_S:
+        try:
+            return mailer.enqueue(mails, keys=keys)
+        except EnqueueUncertain as uncertain:
+            keys = uncertain.keys
+            time.sleep(pause)
+    return mailer.enqueue(mails, keys=keys)
 
 
 def _refuse(outcome: Outcome, source: str, reason: str) -> None:

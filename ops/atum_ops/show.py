@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -55,13 +56,22 @@ def age(seconds: float) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return str(value)
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what the driver says in several: the last line is often only its advice."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next(
+        (line for line in lines if "failed:" in line or "FATAL" in line),
+        lines[0] if lines else type(error).__name__,
+    )
 
 
 def command_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +89,6 @@ def command_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except psycopg.errors.UndefinedTable:
             raise AtumError("the database has no schema yet; run: atum-mailer migrate") from None
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise AtumError(f"cannot use the database: {reason}") from None
+            raise AtumError(f"cannot use the database: {_reason(error)}") from None
 
     return wrapped

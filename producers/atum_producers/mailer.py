@@ -114,6 +114,7 @@ class Mailer:
             raise MailRejected("keys", f"has {len(keys)} entries for {len(mails)} mails")
         rows = self._prepare(mails, keys)
         if connection is not None:
+            _begin(connection)
             # A savepoint: a refused list leaves nothing half stored, and the caller's transaction stays usable.
             with connection.transaction():
                 ids = self._insert(connection, rows, repeats=bool(keys))
@@ -167,7 +168,11 @@ class Mailer:
         try:
             with self._use(None) as connection:
                 return self._store(connection, rows, repeats=repeats)
-        except (PoolTimeout, psycopg.Error) as error:
+        except PoolTimeout as error:
+            raise EnqueueFailed(f"no connection to the database within {self._pool.timeout:.0f} s") from error
+        except psycopg.errors.UndefinedTable as error:
+            raise EnqueueFailed("the database has no schema yet; run: atum-mailer migrate") from error
+        except psycopg.Error as error:
             raise EnqueueFailed(f"the database did not take the mails: {type(error).__name__}") from error
 
     def _store(self, connection: Connection, rows: list[Row], *, repeats: bool) -> list[UUID]:
@@ -193,6 +198,16 @@ class Mailer:
         self._pool.open()
         with self._pool.connection() as pooled:
             yield pooled
+
+
+def _begin(connection: psycopg.Connection[Any]) -> None:
+    """Open the caller's transaction if this is its first statement.
+
+    Otherwise the savepoint would be the outermost transaction, and commit what the caller may roll back.
+    """
+    idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    if idle and not connection.autocommit:
+        psycopg.Cursor(connection).execute("SELECT")
 
 
 def _outcome_is_uncertain(connection: Connection, error: psycopg.Error) -> bool:

@@ -214,9 +214,18 @@ def late_tickets(
         return cursor.execute(REPUBLISH, values).fetchall()
 
 
-UNPUBLISHED_DEAD = """
-SELECT mail_id, cycle, reason, code, attempts FROM atum.dead_letter
-WHERE published_at IS NULL ORDER BY dead_at LIMIT %(limit)s
+# Two relays do not publish the same one: who takes it has the time budget of a publish for it.
+TAKE_DEAD = """
+WITH oldest AS (
+    SELECT mail_id, cycle FROM atum.dead_letter
+    WHERE published_at IS NULL AND publish_after <= clock_timestamp()
+    ORDER BY dead_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE atum.dead_letter d
+SET publish_after = clock_timestamp() + make_interval(secs => %(publish_timeout_s)s)
+FROM oldest WHERE d.mail_id = oldest.mail_id AND d.cycle = oldest.cycle
+RETURNING d.mail_id, d.cycle, d.reason, d.code, d.attempts
 """
 
 
@@ -231,10 +240,11 @@ class DeadLetter:
     attempts: int
 
 
-def unpublished_dead_letters(connection: Connection, *, limit: int) -> list[DeadLetter]:
-    """Give the oldest dead letters that RabbitMQ has not confirmed."""
+def take_dead_letters(connection: Connection, *, publish_timeout_s: float, limit: int) -> list[DeadLetter]:
+    """Take the oldest dead letters that RabbitMQ has not confirmed and nobody is publishing."""
     with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
-        return cursor.execute(UNPUBLISHED_DEAD, {"limit": limit}).fetchall()
+        values = {"publish_timeout_s": publish_timeout_s, "limit": limit}
+        return cursor.execute(TAKE_DEAD, values).fetchall()
 
 
 # Nothing was posted under an expired claim: the batch is issued again at once, with no attempt charged.

@@ -38,7 +38,6 @@ class Sweeper(threading.Thread):
         self._stopping = stopping
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
-        self._publishing: dict[tuple[UUID, int], float] = {}
         self._last_sweep = self._last_partitions = float("-inf")
 
     def orphaned_lanes(self) -> tuple[str, ...]:
@@ -103,16 +102,9 @@ class Sweeper(threading.Thread):
         self._publisher.publish([formats.ticket(batch_id, lane) for batch_id, lane in late])
 
     def _publish_dead_letters(self, connection: Connection) -> None:
-        now = time.monotonic()
-        # What was published a moment ago is not confirmed yet; publishing it again would only double the message.
-        self._publishing = {pair: until for pair, until in self._publishing.items() if until > now}
-        letters = [
-            letter
-            for letter in store.unpublished_dead_letters(connection, limit=_AT_ONCE)
-            if (letter.mail_id, letter.cycle) not in self._publishing
-        ]
-        until = now + self._settings.publish_timeout_s
-        self._publishing |= {(letter.mail_id, letter.cycle): until for letter in letters}
+        letters = store.take_dead_letters(
+            connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE
+        )
         self._publisher.publish([_message(letter) for letter in letters])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import Any, Final
 
 import psycopg
@@ -43,6 +44,7 @@ def pool(database_url: str, *, name: str, size: int) -> ConnectionPool[Connectio
     return ConnectionPool(
         database_url,
         kwargs={"autocommit": True, "application_name": f"atum-{name}", "options": _OPTIONS, **_CONNECT},
+        check=_check,
         min_size=1,
         max_size=size,
         timeout=10.0,
@@ -50,6 +52,14 @@ def pool(database_url: str, *, name: str, size: int) -> ConnectionPool[Connectio
         name=f"atum-{name}",
         num_workers=1,
     )
+
+
+def _check(connection: Connection) -> None:
+    """Ask the server only where something has arrived on an idle connection: mostly its good-bye at a restart."""
+    watch = select.poll()
+    watch.register(connection.fileno(), select.POLLIN)
+    if watch.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 def is_transient(error: psycopg.Error) -> bool:

@@ -74,7 +74,7 @@ class Keyring:
             raise ContentUnreadable(f"content of mail {mail_id}: unknown version byte {stored[:1].hex()!r}")
         try:
             packed = cipher.decrypt(stored[1:_HEAD], stored[_HEAD:], key_id.encode() + mail_id.bytes)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise ContentUnreadable(
                 f"content of mail {mail_id}: altered, moved from another row, or key {key_id!r} changed"
             ) from None
@@ -83,13 +83,17 @@ class Keyring:
 
 
 def new_key(key_id: str) -> str:
-    """Make a fresh random key in the form that `ATUM_CONTENT_KEYS` takes."""
+    """Make a fresh random key in the form that `ATUM_CONTENT_KEYS` takes. Raises `SettingsError` for a bad id."""
+    if not _KEY_ID.fullmatch(key_id):
+        raise SettingsError(f"key id {key_id!r}: must be 1 to 32 letters, digits, '_', '.' or '-'")
     return f"{key_id}:{base64.b64encode(os.urandom(_KEY)).decode()}"
 
 
 def _parse(place: int, item: str) -> tuple[str, bytes]:
-    key_id, _, encoded = item.partition(":")
+    key_id, colon, encoded = item.partition(":")
     where = f"ATUM_CONTENT_KEYS: key {place}"
+    if not colon:
+        raise SettingsError(f"{where}: has no id; the form is id:base64")
     if not _KEY_ID.fullmatch(key_id):
         raise SettingsError(f"{where}: the id before ':' must be 1 to 32 letters, digits, '_', '.' or '-'")
     try:

@@ -32,7 +32,13 @@ def mail_from_eml(data: bytes, **overrides: Any) -> Mail:
 def mail_from_message(message: Message, **overrides: Any) -> Mail:
     """Read a mail from a message of the standard library, of any policy; as `mail_from_eml` otherwise."""
     modern = _modern(message)
-    fields = fields_of_headers(modern, skip=overrides) | fields_of_parts(modern)
+    try:
+        fields = fields_of_headers(modern, skip=overrides) | fields_of_parts(modern)
+    except MailRejected:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # The standard library's parser of headers raises these for damaged parameters and encodings.
+        raise MailRejected("message", f"cannot be read: {type(error).__name__}") from None
     fields.setdefault("to", ())
     fields.setdefault("subject", "")
     fields.update(overrides)

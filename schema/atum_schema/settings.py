@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from atum_schema.encryption import Keyring, new_key
@@ -98,6 +101,38 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _FileSource(settings_cls)
 
+    @field_validator("database_url")
+    @classmethod
+    def _not_empty(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().strip():
+            raise ValueError("is empty")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database_url(cls, value: SecretStr) -> SecretStr:
+        try:
+            conninfo_to_dict(value.get_secret_value())
+        except psycopg.ProgrammingError:
+            # The driver's own message quotes the URL, password included.
+            raise ValueError("is not a PostgreSQL connection URL") from None
+        return value
+
+    @field_validator("postmark_url")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http or https URL")
+        return value
+
+    @field_validator("account")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty")
+        return value
+
     @field_validator("privacy")
     @classmethod
     def _privacy_known(cls, value: str) -> str:
@@ -105,21 +140,31 @@ class Settings(BaseSettings):
             raise ValueError(f"must be 'metadata' or 'full', not {value!r}")
         return value
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.retry_max_s < self.retry_base_s:
-            raise ValueError(f"retry_max_s ({self.retry_max_s}) is below retry_base_s ({self.retry_base_s})")
-        if not self.lane_names:
-            raise ValueError("lanes: at least one name is needed")
-        for name in self.lane_names:
+    @field_validator("lanes")
+    @classmethod
+    def _lanes_known(cls, value: str) -> str:
+        names = _names(value)
+        if not names:
+            raise ValueError("at least one name is needed")
+        if len(set(names)) != len(names):
+            raise ValueError("a name appears twice")
+        for name in names:
             # A lane's name is a part of queue names, so settings and mails obey one rule.
             checked_lane(name)
-        return self
+        return value
+
+    @field_validator("retry_max_s")
+    @classmethod
+    def _not_below_base(cls, value: float, info: ValidationInfo) -> float:
+        base = info.data.get("retry_base_s", 0.0)
+        if value < base:
+            raise ValueError(f"is {value}, below ATUM_RETRY_BASE_S ({base})")
+        return value
 
     @property
     def lane_names(self) -> tuple[str, ...]:
         """The lanes in order; the first one is the fallback of mails whose lane was removed."""
-        return tuple(filter(None, map(str.strip, self.lanes.split(","))))
+        return _names(self.lanes)
 
     @property
     def posting_lease_s(self) -> float:
@@ -137,6 +182,10 @@ class Settings(BaseSettings):
     def need_postmark_token(self) -> str:
         """Give the Postmark server token. Raises `SettingsError` when it is not set."""
         return _need(self.postmark_token, "POSTMARK_TOKEN")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def load(**overrides: Any) -> Settings:

@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from atum_ops.stack.ports import free_port
@@ -142,9 +141,6 @@ def test_commands_that_succeed_show_neither_password_nor_key(form: str, database
 AWAY = "postgresql://atum:none@127.0.0.1:1/none"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=psycopg.OperationalError, reason="migrate lets the driver's error through"
-)
 @pytest.mark.parametrize("command", [["migrate"], ["migrate", "--print"]], ids=" ".join)
 def test_migrating_a_database_that_is_away_is_one_line_too(command: Sequence[str]) -> None:
     answer = run(*command, ATUM_DATABASE_URL=AWAY)
@@ -152,9 +148,6 @@ def test_migrating_a_database_that_is_away_is_one_line_too(command: Sequence[str
     assert answer.err.count("\n") == 1
 
 
-@pytest.mark.xfail(
-    strict=True, raises=psycopg.ProgrammingError, reason="the driver quotes the URL it cannot read"
-)
 @pytest.mark.parametrize("command", [*READING, ["migrate"]], ids=" ".join)
 def test_a_database_url_that_cannot_be_read_is_refused_without_being_shown(command: Sequence[str]) -> None:
     answer = run(*command, ATUM_DATABASE_URL=f"postgresql://atum:{PASSWORD}@[::1")
@@ -162,14 +155,10 @@ def test_a_database_url_that_cannot_be_read_is_refused_without_being_shown(comma
     assert PASSWORD not in answer.err
 
 
-@pytest.mark.xfail(strict=True, reason="only the driver's last line is kept, which is its advice")
 def test_a_database_that_is_away_says_why() -> None:
     assert "Connection refused" in run("queue", "status", ATUM_DATABASE_URL=AWAY).err
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an empty value counts as set, and libpq then picks a server by its defaults"
-)
 def test_an_empty_database_url_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # Asked of the settings alone: a command would go on and use whatever server is at hand.
     monkeypatch.setenv("ATUM_DATABASE_URL", "")
@@ -177,6 +166,5 @@ def test_an_empty_database_url_is_a_missing_one(monkeypatch: pytest.MonkeyPatch)
         settings.load_database_url()
 
 
-@pytest.mark.xfail(strict=True, reason="the id is not checked when the key is made")
 def test_a_key_id_that_the_settings_would_refuse_is_refused_at_once() -> None:
     assert run("keys", "new", "not an id").status != 0

@@ -87,11 +87,6 @@ def test_the_code_of_the_page_runs_in_order_and_prints_what_its_comments_say(
     assert ended.stdout.splitlines() == expected
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="as the first statement, the mailer's savepoint is a transaction of its own and commits;"
-    " with the fix, remove this mark and the note in docs/producing.md",
-)
 def test_a_mail_that_opens_the_callers_transaction_is_gone_when_it_rolls_back(database_url: str) -> None:
     place = Place(database_url)
     try:

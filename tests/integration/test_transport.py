@@ -202,7 +202,8 @@ def drip(head: bytes) -> Callable[[Peer], None]:
         peer.read_request()
         try:
             peer.socket.sendall(head)
-            while not peer.gone():
+            give_up_at = time.monotonic() + 3 * SOON
+            while not peer.gone() and time.monotonic() < give_up_at:
                 peer.socket.sendall(b" ")
                 time.sleep(0.05)
         except (ConnectionResetError, BrokenPipeError):

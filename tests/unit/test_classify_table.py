@@ -34,7 +34,10 @@ DEAD_AT_ONCE: Final = {
     "a fault of ours": (402, 403, 409, 410, 700),
     "a code that nobody documented": (1, 7777, 999_999),
 }
-WAITS_FOR_OPERATOR: Final = (10, 400, 401, 405, 412, 413, 422, 1101, 1235, 1236, 1480)
+# Somebody has to change the sender, the stream or the template of the mail.
+WAITS_FOR_OPERATOR: Final = (400, 401, 412, 1101, 1235, 1236)
+# Nothing that this account sends is taken, whatever the mail: an outage of ours.
+ACCOUNT_IS_CLOSED: Final = (10, 405, 413, 422, 1480)
 NOT_NOW: Final = (100, 429)
 
 
@@ -235,11 +238,36 @@ def test_what_an_operator_can_mend_does_not_kill_the_mail(code: int) -> None:
     assert isinstance(fine, Accepted)
 
 
-@pytest.mark.parametrize("code", NOT_NOW)
-def test_not_now_costs_the_mail_nothing(code: int) -> None:
-    for outcome in (answered(422, error(code))[0], answered(200, [error(code), OK], count=2)[0]):
+@pytest.mark.parametrize("code", [*NOT_NOW, *ACCOUNT_IS_CLOSED])
+def test_what_is_not_the_fault_of_a_mail_costs_it_nothing_and_splits_no_batch(code: int) -> None:
+    for outcome in (
+        the(answered(422, error(code))),
+        the(answered(422, error(code), count=3)),
+        answered(200, [error(code), OK], count=2)[0],
+    ):
         assert isinstance(outcome, Deferred)
+        assert outcome.code == code
         assert not outcome.charged
+        assert not outcome.alone
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_internal_error_says_nothing_about_acceptance_wherever_its_code_appears(count: int) -> None:
+    assert isinstance(the(answered(422, error(101), count=count)), Unclear)
+    item, fine = answered(200, [error(101, "Error ID: 4711"), OK], count=2)
+    assert isinstance(item, Unclear)
+    assert isinstance(fine, Accepted)
+
+
+def test_a_number_too_long_to_be_a_code_is_none() -> None:
+    endless = b'{"ErrorCode":"' + b"1" * 5000 + b'"}'
+    for status in (200, 422, 503):
+        assert isinstance(the(answered(status, endless)), Unclear)
+
+
+@pytest.mark.parametrize("message_id", ["a\x00b", "m" * 5000, "mé", " \n"])
+def test_a_message_id_that_the_log_cannot_hold_is_no_clear_acceptance(message_id: str) -> None:
+    assert isinstance(the(answered(200, {**OK, "MessageID": message_id})), Unclear)
 
 
 @pytest.mark.parametrize("code", [*DEAD_AT_ONCE["this mail will never be taken"], 402, 403, 410, 7777])
@@ -288,11 +316,14 @@ def test_a_refusal_has_a_stable_word_and_the_providers_own(code: int, reason: st
         ("soon", None),
         ("-5", None),
         ("1.5", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999999", None),
+        ("Mon, 99999999999 Jan 2024 1:1:1 GMT", None),
         ("١٧", None),  # noqa: RUF001  digits, and no ASCII ones
         ("Wed, 25 Nov 2026 12:00:30 -0000", None),
     ],
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [422, 429, 503])
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_nonsense_is_ignored(
     status: int, value: str, seconds: float | None
 ) -> None:

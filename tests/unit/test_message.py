@@ -10,7 +10,7 @@ from email.mime.text import MIMEText
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from atum_schema.errors import MailRejected
@@ -346,6 +346,7 @@ _BITS = [
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32))
+@example(572847502)
 def test_a_damaged_message_makes_a_mail_or_is_refused(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     data = bytearray(rich().as_bytes())

@@ -25,7 +25,7 @@ PLAIN: Final[dict[str, Any]] = {
 
 
 def rendered(**content: Any) -> dict[str, Any]:
-    return render.item({**PLAIN, **content}, MAIL_ID, BATCH_ID)
+    return render.item({**PLAIN, **content}, MAIL_ID, str(BATCH_ID))
 
 
 def test_a_plain_mail_has_what_it_needs_and_nothing_else() -> None:
@@ -62,7 +62,7 @@ def test_a_mail_with_everything_uses_every_name_that_postmark_knows() -> None:
         track_opens=False,
         track_links=TrackLinks.HTML_ONLY,
     )
-    assert render.item(decode_content(content_of(mail)), MAIL_ID, BATCH_ID) == {
+    assert render.item(decode_content(content_of(mail)), MAIL_ID, str(BATCH_ID)) == {
         "From": '"Shop, Inc." <shop@example.com>',
         "To": "Jane Doe <jane@example.org>, bob@example.org",
         "Cc": "carol@example.org",

@@ -130,6 +130,14 @@ def test_an_outage_uses_up_no_attempts_only_tries(policy: RetryPolicy) -> None:
             assert isinstance(earlier, RetryIn)
 
 
+@given(policy=policies(), attempts=st.integers(0, 1000))
+def test_an_outage_kills_no_mail_when_the_limit_of_attempts_was_lowered_meanwhile(
+    policy: RetryPolicy, attempts: int
+) -> None:
+    verdict = told(not_now(charged=False), attempts=attempts, tries=0, policy=policy)
+    assert isinstance(verdict, RetryIn) or verdict.cause is Cause.TRIES_EXHAUSTED
+
+
 def test_charged_failures_back_off_by_attempts_and_outages_by_tries() -> None:
     charged = told(not_now(), attempts=0, tries=5)
     uncharged = told(not_now(charged=False), attempts=0, tries=5)

@@ -125,6 +125,13 @@ def test_what_everybody_needs_is_asked_for_by_name(environment: pytest.MonkeyPat
         ("ATUM_RETRY_BASE_S", "0"),
         ("ATUM_THREADS", "257"),
         ("ATUM_PRIVACY", "none"),
+        ("ATUM_DATABASE_URL", ""),
+        ("ATUM_DATABASE_URL", "pa55-db"),
+        ("ATUM_DATABASE_URL", "postgresql://app:pa55-db@[127.0.0.1/mail"),
+        ("ATUM_POSTMARK_URL", "api.postmarkapp.com"),
+        ("ATUM_POSTMARK_URL", "ftp://api.postmarkapp.com"),
+        ("ATUM_POSTMARK_URL", "https://"),
+        ("ATUM_ACCOUNT", " "),
     ],
 )
 def test_a_bad_value_names_its_variable(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -143,12 +150,23 @@ def test_all_that_is_wrong_is_said_at_once(environment: pytest.MonkeyPatch) -> N
 def test_a_largest_back_off_below_the_first_is_refused(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ATUM_RETRY_BASE_S", "60")
     environment.setenv("ATUM_RETRY_MAX_S", "30")
-    assert "retry_max_s (30.0) is below retry_base_s (60.0)" in refused()
+    assert refused() == "ATUM_RETRY_MAX_S: Value error, is 30.0, below ATUM_RETRY_BASE_S (60.0)"
 
 
-def test_no_lane_at_all_is_refused(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("ATUM_LANES", " , ")
-    assert "at least one name is needed" in refused()
+@pytest.mark.parametrize(
+    ("lanes", "says"),
+    [
+        (" , ", "at least one name is needed"),
+        ("", "at least one name is needed"),
+        ("a,b,a", "a name appears twice"),
+        ("a,b c", "lower-case letters"),
+        ("Ä", "lower-case letters"),
+    ],
+)
+def test_lanes_that_cannot_be_are_refused(environment: pytest.MonkeyPatch, lanes: str, says: str) -> None:
+    environment.setenv("ATUM_LANES", lanes)
+    assert refused().startswith("ATUM_LANES: ")
+    assert says in refused()
 
 
 def test_secrets_are_masked_however_settings_are_shown() -> None:

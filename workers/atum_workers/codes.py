@@ -16,6 +16,8 @@ class Meaning(Enum):
     PERMANENT = "this mail will never be taken"
     LATER = "not now; nothing is wrong with the mail"
     OPERATOR = "not until somebody changes the account, the sender or the stream"
+    UNCLEAR = "nobody knows whether the mail was taken"
+    ACCOUNT = "nothing of this account is taken; nothing is wrong with the mail"
     REQUEST = "the request as a whole is wrong; one mail in it may be the cause"
 
 
@@ -25,18 +27,21 @@ _REQUEST: Final = {
     409: "headers_missing",
     410: "batch_too_large",
 }
-_OPERATOR: Final = {
+_ACCOUNT: Final = {
     10: "token_refused",
-    400: "sender_not_found",
-    401: "sender_not_confirmed",
     405: "not_allowed_to_send",
-    412: "account_pending",
     413: "account_not_approved",
     422: "server_or_account_invalid",
+    1480: "address_of_caller_not_allowed",
+}
+_UNCLEAR: Final = {101: "internal_error"}
+_OPERATOR: Final = {
+    400: "sender_not_found",
+    401: "sender_not_confirmed",
+    412: "account_pending",
     1101: "template_not_found",
     1235: "stream_unknown",
     1236: "stream_cannot_send",
-    1480: "address_of_caller_not_allowed",
 }
 _PERMANENT: Final = {
     300: "invalid_mail",
@@ -55,6 +60,8 @@ CODES: Final[dict[int, tuple[Meaning, str]]] = (
     {code: (Meaning.REQUEST, reason) for code, reason in _REQUEST.items()}
     | {code: (Meaning.OPERATOR, reason) for code, reason in _OPERATOR.items()}
     | {code: (Meaning.PERMANENT, reason) for code, reason in _PERMANENT.items()}
+    | {code: (Meaning.ACCOUNT, reason) for code, reason in _ACCOUNT.items()}
+    | {code: (Meaning.UNCLEAR, reason) for code, reason in _UNCLEAR.items()}
     | {code: (Meaning.LATER, reason) for code, reason in _LATER.items()}
 )
 """ErrorCode to its meaning and our word for it."""

@@ -100,7 +100,7 @@ def _after_deferral(
     policy: RetryPolicy,
     uniform: Callable[[float, float], float],
 ) -> Verdict:
-    if attempts >= policy.attempts:
+    if outcome.charged and attempts >= policy.attempts:
         return GiveUp(cause=Cause.ATTEMPTS_EXHAUSTED, charged=outcome.charged)
     if tries >= policy.tries:
         return GiveUp(cause=Cause.TRIES_EXHAUSTED, charged=outcome.charged)

@@ -113,7 +113,17 @@ class _Stream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, self._clock.cut(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._clock.cut(timeout, httpcore.WriteTimeout))
+        sock = self.get_extra_info("socket")
+        view = memoryview(buffer)
+        try:
+            # httpcore's own loop gives every send the whole timeout: a slow reader would outlive the deadline.
+            while view:
+                sock.settimeout(self._clock.cut(timeout, httpcore.WriteTimeout))
+                view = view[sock.send(view) :]
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
         self._inner.close()

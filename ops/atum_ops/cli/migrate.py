@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from atum_ops import show as show_module
 from atum_schema import migrate as migrations
 from atum_schema import settings
 
@@ -12,6 +13,7 @@ from atum_schema import settings
 @click.option(
     "--print", "show", is_flag=True, help="Print the SQL that is still to be applied, and change nothing."
 )
+@show_module.command_errors
 def migrate(*, show: bool) -> None:
     """Bring the database to this version. Safe to run twice, and by several at once.
 

@@ -100,7 +100,10 @@ CREATE TABLE atum.event (
         WHEN 'replayed'           THEN (to_status = 'queued' AND from_status IN ('dead', 'suppressed', 'canceled', 'expired', 'queued'))
                                        OR (to_status = from_status AND from_status IN ('scheduled', 'retrying', 'unknown', 'held', 'sent', 'delivered', 'bounced', 'complained'))
         WHEN 'reissued'           THEN to_status = from_status
-        ELSE false END)
+        ELSE false END IS TRUE),
+    CONSTRAINT event_status_known CHECK (to_status IN (
+        'queued', 'sent', 'retrying', 'scheduled', 'unknown', 'held', 'delivered', 'bounced', 'complained',
+        'dead', 'suppressed', 'canceled', 'expired'))
 ) PARTITION BY RANGE (mail_id);
 CREATE INDEX event_mail ON atum.event (mail_id);
 
@@ -188,6 +191,7 @@ CREATE TABLE atum.dead_letter (
     code         integer,
     attempts     integer     NOT NULL,
     dead_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    publish_after timestamptz NOT NULL DEFAULT clock_timestamp(),  -- when a relay may publish its message (again)
     published_at timestamptz,          -- when RabbitMQ confirmed the message
     PRIMARY KEY (mail_id, cycle)
 );
@@ -217,6 +221,10 @@ DECLARE
     part text;
     made integer := 0;
     room text;
+    key text;
+    lower uuid;
+    upper uuid;
+    strays boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('atum.ensure_partitions'));
     FOR step IN -1 .. months_ahead LOOP
@@ -225,9 +233,24 @@ BEGIN
             part := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
             IF to_regclass(format('atum.%I', part)) IS NULL THEN
                 room := CASE parent WHEN 'mail' THEN ' WITH (fillfactor = 55)' ELSE '' END;
-                EXECUTE format('CREATE TABLE atum.%I PARTITION OF atum.%I FOR VALUES FROM (%L) TO (%L)%s',
-                    part, parent, atum.month_floor(month),
-                    atum.month_floor((month + interval '1 month')::date), room);
+                key := CASE parent WHEN 'mail' THEN 'id' ELSE 'mail_id' END;
+                lower := atum.month_floor(month);
+                upper := atum.month_floor((month + interval '1 month')::date);
+                EXECUTE format('SELECT EXISTS (SELECT FROM atum.%I WHERE %I >= %L AND %I < %L)',
+                    parent || '_default', key, lower, key, upper) INTO strays;
+                IF strays THEN
+                    -- A producer's clock ran ahead: its rows move from the default partition into their month.
+                    EXECUTE format('CREATE TABLE atum.%I (LIKE atum.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
+                        'INCLUDING STORAGE)%s', part, parent, room);
+                    EXECUTE format('WITH moved AS (DELETE FROM atum.%I WHERE %I >= %L AND %I < %L RETURNING *) '
+                        'INSERT INTO atum.%I SELECT * FROM moved',
+                        parent || '_default', key, lower, key, upper, part);
+                    EXECUTE format('ALTER TABLE atum.%I ATTACH PARTITION atum.%I FOR VALUES FROM (%L) TO (%L)',
+                        parent, part, lower, upper);
+                ELSE
+                    EXECUTE format('CREATE TABLE atum.%I PARTITION OF atum.%I FOR VALUES FROM (%L) TO (%L)%s',
+                        part, parent, lower, upper, room);
+                END IF;
                 made := made + 1;
             END IF;
         END LOOP;
