@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 
 from atum_schema.ids import new_mail_id
 from atum_schema.mail import OnUnknown
-from atum_schema.status import Cause, Status, stored_pairs
+from atum_schema.status import BIRTH, Cause, Status, stored_pairs
 from tests.nodes import Databases
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ def accepted_by_checks(
     assert checks
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     arrays = sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns)
-    passed = sql.SQL(" AND ").join(
-        sql.SQL(cast("LiteralString", f"({check.replace('%', '%%')}) IS NOT FALSE")) for (check,) in checks
-    )
+    passed = " AND ".join(f"({expression}) IS NOT FALSE" for (expression,) in checks).replace("%", "%%")
     query = sql.SQL("SELECT {names} FROM unnest({arrays}) AS t({names}) WHERE {passed}").format(
-        names=names, arrays=arrays, passed=passed
+        names=names, arrays=arrays, passed=sql.SQL(passed)
     )
     return set(connection.execute(query, [list(column) for column in zip(*rows, strict=True)]))
 
@@ -67,7 +65,12 @@ def test_the_database_takes_exactly_the_events_of_the_machine(connection: psycop
         (origin, cause.value, target) for origin, cause, target in product([None, *statuses], Cause, statuses)
     ]
     accepted = accepted_by_checks(connection, "event", ("from_status", "cause", "to_status"), combinations)
-    assert accepted == {(origin or None, cause, target) for origin, cause, target in stored_pairs()}
+    # The database is stricter in one thing: nobody records for a mail that exists that it came into being.
+    assert accepted == {
+        (origin or None, cause, target)
+        for origin, cause, target in stored_pairs()
+        if not origin or Cause(cause) not in BIRTH
+    }
 
 
 def test_a_cause_that_nobody_knows_is_refused(connection: psycopg.Connection[Any]) -> None:

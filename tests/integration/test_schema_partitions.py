@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -18,7 +18,8 @@ from atum_schema.ids import new_mail_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PARENTS: Final = ("mail", "event", "attempt")
+KEYS: Final = (("mail", "id"), ("event", "mail_id"), ("attempt", "mail_id"))
+PARENTS: Final = tuple(parent for parent, _ in KEYS)
 MAIL: Final = """
 INSERT INTO atum.mail (id, client, lane, stream, status, sender, to_line, subject, size)
 VALUES (%s, 'test', 'a', 'outbound', 'queued', 's@example.com', 't@example.org', 'x', 1)
@@ -72,10 +73,7 @@ def store(connection: psycopg.Connection[Any], of: uuid.UUID) -> list[str]:
     """Store a mail with an event and an attempt; give the partitions they fell into."""
     for statement in (MAIL, EVENT, ATTEMPT):
         connection.execute(statement, (of,))
-    return [
-        partition_of(connection, parent, column, of)
-        for parent, column in (("mail", "id"), ("event", "mail_id"), ("attempt", "mail_id"))
-    ]
+    return [partition_of(connection, parent, column, of) for parent, column in KEYS]
 
 
 def names(offset: int) -> list[str]:
@@ -143,6 +141,50 @@ def test_a_wrong_clock_of_a_producer_makes_no_insert_fail(
     of = mail_id(moment)
     assert store(connection, of) == ["mail_default", "event_default", "attempt_default"]
     assert connection.execute("SELECT id FROM atum.mail WHERE id = %s", (of,)).fetchone() == (of,)
+
+
+def test_mail_of_a_clock_that_was_ahead_moves_into_its_month_when_that_is_made(
+    connection: psycopg.Connection[Any],
+) -> None:
+    ahead, beyond = mail_id(start_of(5) + timedelta(days=3)), mail_id(start_of(6) + timedelta(days=3))
+    for of in (ahead, beyond):
+        assert store(connection, of) == ["mail_default", "event_default", "attempt_default"]
+    before = connection.execute("SELECT seq FROM atum.event WHERE mail_id = %s", (ahead,)).fetchall()
+    assert connection.execute("SELECT atum.ensure_partitions(5)").fetchone() == (6,)
+    assert [partition_of(connection, parent, column, ahead) for parent, column in KEYS] == names(5)
+    assert [partition_of(connection, parent, column, beyond)[-7:] for parent, column in KEYS] == [
+        "default"
+    ] * 3
+    assert connection.execute("SELECT seq FROM atum.event WHERE mail_id = %s", (ahead,)).fetchall() == before
+    assert store(connection, mail_id(start_of(5) + timedelta(days=4))) == names(5)
+
+
+def described(connection: psycopg.Connection[Any], table: str) -> list[Any]:
+    """What makes a partition: columns, constraints, indexes and storage, without its name."""
+    rows = connection.execute(
+        "SELECT 'column', attname::text, format_type(atttypid, atttypmod), attnotnull::text, attstorage::text,"
+        "       coalesce(pg_get_expr(adbin, adrelid), '')"
+        " FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+        " WHERE attrelid = (%(table)s::text)::regclass AND attnum > 0"
+        " UNION ALL SELECT 'constraint', replace(conname, relname, ''), pg_get_constraintdef(c.oid), coninhcount::text,"
+        "       conislocal::text, '' FROM pg_constraint c JOIN pg_class r ON r.oid = conrelid"
+        " WHERE conrelid = (%(table)s::text)::regclass"
+        " UNION ALL SELECT 'index', replace(indexdef, tablename, ''), '', '', '', '' FROM pg_indexes"
+        " WHERE schemaname = 'atum' AND 'atum.' || tablename = %(table)s::text"
+        " UNION ALL SELECT 'options', coalesce(reloptions::text, ''), '', '', '', '' FROM pg_class"
+        " WHERE oid = (%(table)s::text)::regclass ORDER BY 1, 2, 3",
+        {"table": f"atum.{table}"},
+    )
+    return rows.fetchall()
+
+
+@pytest.mark.parametrize("place", range(3), ids=PARENTS)
+def test_a_month_that_took_strays_is_like_every_other(
+    connection: psycopg.Connection[Any], place: int
+) -> None:
+    store(connection, mail_id(start_of(5) + timedelta(days=3)))
+    connection.execute("SELECT atum.ensure_partitions(5)")
+    assert described(connection, names(5)[place]) == described(connection, names(4)[place])
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles", "Pacific/Kiritimati"])
