@@ -6,7 +6,6 @@ import os
 import uuid
 from typing import TYPE_CHECKING, cast
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from uuid import UUID
+
+    import pytest
 
     from atum_producers import Mailer
     from atum_schema.mail import Mail

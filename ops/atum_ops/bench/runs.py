@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from atum_ops.rig import Rig
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 1000
 _LOOK_S: Final = 0.02
 _PATIENCE_S: Final = 300.0
 _PAUSE_S: Final = 0.05
