@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from tests.nodes import Databases, VirtualHosts
     from tests.system import Part
 
 
-@pytest.fixture(scope="module")
-def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System]:
+@pytest.fixture
+def system(database_url: str, amqp_url: str) -> Iterator[System]:
     """A system without workers: each test starts one that freezes."""
-    with (
-        databases.fresh() as database_url,
-        System(database_url=database_url, amqp_url=virtual_hosts.fresh(), workers=0) as system,
-    ):
+    with System(database_url=database_url, amqp_url=amqp_url, workers=0) as system:
         yield system
 
 
@@ -33,8 +29,13 @@ def is_frozen(part: Part) -> bool:
     return Path(f"/proc/{part.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
 
+def start_freezing(system: System, step: str, **settings: str) -> Part:
+    # One thread: what it takes up next proves that it is done with what it was frozen in.
+    return system.start_crashing_worker(step, how="SIGSTOP", ATUM_THREADS="1", **settings)
+
+
 def freeze(system: System, step: str) -> tuple[Part, list[UUID]]:
-    worker = system.start_crashing_worker(step, how="SIGSTOP")
+    worker = start_freezing(system, step)
     ids = system.mailer.enqueue(letters(3))
     assert eventually(lambda: is_frozen(worker))
     return worker, ids
@@ -45,6 +46,14 @@ def thaw(worker: Part) -> None:
     assert eventually(lambda: not is_frozen(worker))
 
 
+def posts_of_next(system: System) -> int:
+    """Let the only worker deliver one more mail; count the POSTs until then."""
+    before = system.simulator.summary().sends
+    (marker,) = system.mailer.enqueue(letters(1, name="marker"))
+    system.await_status(marker, "sent")
+    return system.simulator.summary().sends - before
+
+
 def test_an_answer_that_comes_after_the_lease_is_proof(system: System) -> None:
     worker, ids = freeze(system, "answered")
     assert system.copies(ids) == [1] * 3
@@ -53,7 +62,7 @@ def test_an_answer_that_comes_after_the_lease_is_proof(system: System) -> None:
     thaw(worker)
     for one in ids:
         system.await_status(one, "sent")
-    assert worker.stop() == 0
+    worker.kill()
     assert [system.story(one) for one in ids] == [["accepted", "outcome_unknown", "provider_accepted"]] * 3
     assert system.copies(ids) == [1] * 3
     tries = system.query("SELECT DISTINCT tries FROM atum.mail WHERE id = ANY(%(ids)s)", ids=ids)
@@ -68,12 +77,26 @@ def test_a_worker_frozen_before_its_mark_loses_the_claim_and_posts_nothing(syste
         system.await_status(one, "sent")
     # Only the frozen one is left to post now.
     assert other.stop() == 0
-    before = system.simulator.summary().sends
     thaw(worker)
-    assert worker.stop() == 0
-    assert system.simulator.summary().sends == before
+    assert posts_of_next(system) == 1
+    worker.kill()
     assert system.copies(ids) == [1] * 3
     assert [system.story(one) for one in ids] == [["accepted", "reissued", "provider_accepted"]] * 3
+    system.check()
+
+
+def test_a_worker_thawed_while_another_holds_the_claim_does_not_post_under_it(system: System) -> None:
+    first, ids = freeze(system, "claimed")
+    second = start_freezing(system, "claimed", ATUM_CLAIM_LEASE_S="60")
+    assert eventually(lambda: is_frozen(second))
+    thaw(first)
+    assert posts_of_next(system) == 1
+    first.kill()
+    thaw(second)
+    system.settled()
+    second.kill()
+    assert system.statuses(ids) == {"sent": 3}
+    assert system.copies(ids) == [1] * 3
     system.check()
 
 
@@ -86,7 +109,7 @@ def test_a_worker_frozen_between_mark_and_post_posts_nothing_and_says_so(system:
     system.settled()
     for one in ids:
         system.await_status(one, "sent")
-    assert worker.stop() == 0
+    worker.kill()
     # What it knows it did not post is due again, and goes out under a new mark.
     stories = [["accepted", "outcome_unknown", "retry_scheduled", "provider_accepted"]] * 3
     assert [system.story(one) for one in ids] == stories
