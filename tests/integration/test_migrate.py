@@ -164,6 +164,22 @@ def test_a_file_that_fails_leaves_nothing_behind_and_can_be_mended(
     assert migrate(empty_url) == [another.name]
 
 
+def test_a_file_whose_entry_cannot_be_made_is_not_applied_either(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(empty_url)
+    before = dumped(empty_url)
+    with_another(
+        monkeypatch,
+        "CREATE TABLE atum.another (id int);"
+        "INSERT INTO atum.migration (version, name, checksum) SELECT max(version) + 1, 'taken', 'x' FROM atum.migration",
+    )
+    with pytest.raises(errors.UniqueViolation):
+        migrate(empty_url)
+    assert dumped(empty_url) == before
+    assert fetch(empty_url, b"SELECT count(*) FROM atum.migration") == [(len(NAMES),)]
+
+
 def test_a_file_that_was_changed_after_it_was_applied_is_refused(empty_url: str) -> None:
     migrate(empty_url)
     run(empty_url, b"UPDATE atum.migration SET checksum = 'abcdef0123456789' WHERE version = 1")
