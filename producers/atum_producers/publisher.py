@@ -93,9 +93,10 @@ class Publisher:
     # Everything below runs on the publisher's thread.
 
     def _call(self, function: Callable[[], None]) -> None:
-        connection = self._connection
-        if connection is not None:
-            connection.ioloop.add_callback_threadsafe(function)
+        # The lock keeps the loop from being closed between the look and the call.
+        with self._lock:
+            if self._connection is not None:
+                self._connection.ioloop.add_callback_threadsafe(function)
 
     def _run(self) -> None:
         failures = 0
@@ -119,12 +120,15 @@ class Publisher:
         finally:
             was_ready = self._ready.is_set()
             self._ready.clear()
-            self._connection = self._channel = None
-            self._forget()
+            self._drop()
         return was_ready
 
-    def _forget(self) -> None:
+    def _drop(self) -> None:
         with self._lock:
+            connection, self._connection, self._channel = self._connection, None, None
+            if connection is not None:
+                # pika leaves the loop's wake-up sockets open otherwise.
+                connection.ioloop.close()
             self._waiting.clear()
         self._unconfirmed.clear()
         self._tag = 0
