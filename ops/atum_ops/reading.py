@@ -63,6 +63,18 @@ def lanes(connection: Connection) -> list[LaneState]:
         return cursor.execute(LANES).fetchall()
 
 
+IDLE = """
+SELECT NOT EXISTS (SELECT FROM atum.ready)
+       AND NOT EXISTS (SELECT FROM atum.batch WHERE state <> 'unknown')
+"""
+
+
+def is_idle(connection: Connection) -> bool:
+    """Whether nothing waits and nothing travels, asked at the price of two probes."""
+    row = connection.execute(IDLE).fetchone()
+    return row is not None and bool(row[0])
+
+
 DEAD = "SELECT count(*), count(*) FILTER (WHERE published_at IS NULL) FROM atum.dead_letter"
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from atum_ops.rig import Rig
 
 _AT_ONCE: Final = 1000
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.05
 _PATIENCE_S: Final = 300.0
 _PAUSE_S: Final = 0.05
 
@@ -89,7 +89,7 @@ def ours(rig: Rig, number: int) -> float:
 def _until_idle(database_url: str) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     with database.connect(database_url, name="bench") as connection:
-        while any(lane.due or lane.later or lane.batches for lane in reading.lanes(connection)):
+        while not reading.is_idle(connection):
             if time.monotonic() > deadline:
                 raise TimeoutError("the backlog was not delivered in time")
             time.sleep(_LOOK_S)

@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option(
-    "--mails", type=click.IntRange(200), default=30_000, show_default=True, help="Of ours, per round."
+    "--mails", type=click.IntRange(200), default=60_000, show_default=True, help="Of ours, per round."
 )
 @click.option("--plain-mails", type=click.IntRange(10), default=1500, show_default=True, help="Per round.")
 @click.option(
