@@ -29,13 +29,17 @@ def is_frozen(part: Part) -> bool:
     return Path(f"/proc/{part.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
 
+#: Its own deadline does not stop the worker, so only the fence in the database can.
+PATIENT = {"ATUM_REQUEST_TIMEOUT_S": "60"}
+
+
 def start_freezing(system: System, step: str, **settings: str) -> Part:
     # One thread: what it takes up next proves that it is done with what it was frozen in.
     return system.start_crashing_worker(step, how="SIGSTOP", ATUM_THREADS="1", **settings)
 
 
-def freeze(system: System, step: str) -> tuple[Part, list[UUID]]:
-    worker = start_freezing(system, step)
+def freeze(system: System, step: str, **settings: str) -> tuple[Part, list[UUID]]:
+    worker = start_freezing(system, step, **settings)
     ids = system.mailer.enqueue(letters(3))
     assert eventually(lambda: is_frozen(worker))
     return worker, ids
@@ -71,7 +75,7 @@ def test_an_answer_that_comes_after_the_lease_is_proof(system: System) -> None:
 
 
 def test_a_worker_frozen_before_its_mark_loses_the_claim_and_posts_nothing(system: System) -> None:
-    worker, ids = freeze(system, "claimed")
+    worker, ids = freeze(system, "claimed", **PATIENT)
     other = system.start_worker()
     for one in ids:
         system.await_status(one, "sent")
@@ -86,7 +90,7 @@ def test_a_worker_frozen_before_its_mark_loses_the_claim_and_posts_nothing(syste
 
 
 def test_a_worker_thawed_while_another_holds_the_claim_does_not_post_under_it(system: System) -> None:
-    first, ids = freeze(system, "claimed")
+    first, ids = freeze(system, "claimed", **PATIENT)
     second = start_freezing(system, "claimed", ATUM_CLAIM_LEASE_S="60")
     assert eventually(lambda: is_frozen(second))
     thaw(first)
