@@ -60,9 +60,13 @@ def test_without_a_connection_the_mail_is_durable_on_return(url: str, mailer: Ma
     assert traces(url, mail_id) == 4
 
 
-def test_mail_in_the_callers_transaction_exists_when_it_commits(url: str, mailer: Mailer) -> None:
+@pytest.mark.parametrize("opened", [True, False], ids=["after other work", "as the first statement"])
+def test_mail_in_the_callers_transaction_exists_when_it_commits(
+    url: str, mailer: Mailer, opened: bool
+) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute("SELECT 1")
+        if opened:
+            connection.execute("SELECT 1")
         mail_id = mailer.enqueue(letters(1)[0], connection=connection)
         assert not exists(mailer, mail_id)
         assert mailer.get(mail_id, connection=connection).status == "queued"
@@ -70,9 +74,13 @@ def test_mail_in_the_callers_transaction_exists_when_it_commits(url: str, mailer
         assert exists(mailer, mail_id)
 
 
-def test_mail_in_the_callers_transaction_is_gone_when_it_rolls_back(url: str, mailer: Mailer) -> None:
+@pytest.mark.parametrize("opened", [True, False], ids=["after other work", "as the first statement"])
+def test_mail_in_the_callers_transaction_is_gone_when_it_rolls_back(
+    url: str, mailer: Mailer, opened: bool
+) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute("SELECT 1")
+        if opened:
+            connection.execute("SELECT 1")
         mail_id = mailer.enqueue(letters(1)[0], connection=connection)
         connection.rollback()
     assert traces(url, mail_id) == 0
@@ -132,13 +140,17 @@ def test_a_connection_with_row_factories_of_its_own_changes_nothing(url: str, ma
         connection.commit()
 
 
-def test_mail_belongs_to_sqlalchemys_transaction(url: str, mailer: Mailer) -> None:
+@pytest.mark.parametrize("opened", [True, False], ids=["after other work", "as the first statement"])
+def test_mail_belongs_to_sqlalchemys_transaction(url: str, mailer: Mailer, opened: bool) -> None:
     engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     try:
         with engine.connect() as connection:
             ids = []
             for end in (connection.rollback, connection.commit):
-                connection.execute(sqlalchemy.text("SELECT 1"))
+                if opened:
+                    connection.execute(sqlalchemy.text("SELECT 1"))
+                else:
+                    connection.begin()
                 driver: Any = connection.connection.driver_connection
                 ids.append(mailer.enqueue(letters(1)[0], connection=driver))
                 end()
@@ -174,15 +186,17 @@ def django(url: str) -> Any:
     connection.close()
 
 
-def test_mail_belongs_to_djangos_atomic_block(url: str, mailer: Mailer, django: Any) -> None:
+@pytest.mark.parametrize("opened", [True, False], ids=["after other work", "as the first statement"])
+def test_mail_belongs_to_djangos_atomic_block(url: str, mailer: Mailer, django: Any, opened: bool) -> None:
     from django.db import transaction
 
     ids = []
     for good in (False, True):
         with transaction.atomic():
             django.ensure_connection()
-            with django.cursor() as cursor:
-                cursor.execute("SELECT 1")
+            if opened:
+                with django.cursor() as cursor:
+                    cursor.execute("SELECT 1")
             ids.append(mailer.enqueue(letters(1)[0], connection=django.connection))
             transaction.set_rollback(not good)
     assert [traces(url, one) for one in ids] == [0, 4]
