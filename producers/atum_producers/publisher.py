@@ -221,8 +221,9 @@ class Publisher:
         self._connection.ioloop.call_later(_TICK_S, self._tick)
 
     def _abort(self) -> None:
-        self._ready.clear()
-        self._connection.ioloop.stop()
+        # pika has no public way to drop a connection without asking its server; its heartbeat checker does this.
+        late = pika.exceptions.ConnectionBlockedTimeout(f"no confirm within {self._timeout_s} s")
+        self._connection._terminate_stream(late)  # noqa: SLF001
 
     def _close(self) -> None:
         connection = self._connection

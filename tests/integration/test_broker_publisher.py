@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -104,4 +105,25 @@ def test_the_publisher_reports_what_is_confirmed_and_never_what_found_no_queue(
         assert lost not in confirmed
         assert depth(channel) >= 1
     finally:
+        publisher.stop()
+
+
+def test_a_broker_that_stands_still_is_dropped_within_the_budget_and_leaves_no_socket(
+    rabbit: RabbitNode,
+) -> None:
+    publisher = Publisher(rabbit.url, queues=[QUEUE], timeout_s=1)
+    publisher.start()
+    try:
+        assert eventually(lambda: publisher.connected)
+        first = publisher.connections
+        rabbit.freeze()
+        ticket = formats.ticket(new_token(), "transactional")
+        publisher.publish([ticket])
+        assert eventually(lambda: not publisher.connected, seconds=5)
+        gc.collect()
+        assert publisher.confirmed() == []
+        rabbit.resume()
+        assert eventually(lambda: publisher.connected and publisher.connections > first, seconds=20)
+    finally:
+        rabbit.resume()
         publisher.stop()
