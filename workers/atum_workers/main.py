@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from dramatiq.worker import Worker
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _KILLED = 3
+_LOOK_S = 0.2
 
 
 def run(settings: Settings, *, reached: Callable[[str], None] | None = None) -> None:
@@ -39,7 +41,10 @@ def run(settings: Settings, *, reached: Callable[[str], None] | None = None) -> 
     for worker in workers:
         worker.start()
     log.info("worker: serving %s with %d threads each", ", ".join(settings.lane_names), settings.threads)
-    stop.wait()
+    # Python runs signal handlers in the main thread only, and the kernel may hand a signal to another one: a wait
+    # without end would never notice.
+    while not stop.wait(_LOOK_S):
+        pass
     log.info("worker: draining")
     stoppers = [
         threading.Thread(target=worker.stop, kwargs={"timeout": int(settings.stop_timeout_s * 1000)})
@@ -47,8 +52,8 @@ def run(settings: Settings, *, reached: Callable[[str], None] | None = None) -> 
     ]
     for stopper in stoppers:
         stopper.start()
-    for stopper in stoppers:
-        stopper.join()
+    while any(stopper.is_alive() for stopper in stoppers):
+        time.sleep(_LOOK_S)
     broker.close()
 
 
