@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Any, LiteralString, Self
 
 import pika
 import psycopg
-from pydantic import SecretStr
 
 from atum_ops import leash
 from atum_ops.service import Service
@@ -144,12 +143,7 @@ class System:
 
     def load(self, **overrides: Any) -> Settings:
         """Load the settings that relays and workers run with."""
-        ours = {
-            name.removeprefix("ATUM_").lower(): SecretStr(value) if _is_secret(name) else value
-            for name, value in self.environment.items()
-            if name.startswith("ATUM_")
-        }
-        return settings_module.load(**{**ours, **overrides})
+        return settings_module.load_from(self.environment, **overrides)
 
     def new_mailer(self, *, client: str = "tests", **overrides: Any) -> Mailer:
         """Make another application's mailer; the caller closes it."""
@@ -298,7 +292,3 @@ def _findings(
         yield f"{mail_id} is {status} and was never accepted"
     if copies and status not in PROVEN | {"unknown"}:
         yield f"{mail_id} is {status} and was accepted"
-
-
-def _is_secret(name: str) -> bool:
-    return name.endswith(("KEYS", "TOKEN")) or name in {"ATUM_DATABASE_URL", "ATUM_AMQP_URL"}

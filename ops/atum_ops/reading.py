@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import class_row, dict_row
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
     from atum_schema.database import Connection
@@ -165,14 +164,3 @@ class Audited:
     has_content: bool
     has_dead_letter: bool
     last_event: str | None
-
-
-SERVER = "SELECT version(), now()"
-
-
-def server(connection: Connection) -> tuple[str, datetime]:
-    """Give the server's version line and its time."""
-    row = connection.execute(SERVER).fetchone()
-    if row is None:
-        raise LookupError("the database gave no version")
-    return row[0], row[1]

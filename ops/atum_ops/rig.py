@@ -8,9 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Self
 
 from atum_ops.service import Service
 from atum_ops.simulator.config import SimulatorConfig
@@ -48,8 +46,7 @@ class Rig:
     def __post_init__(self) -> None:
         self._exit = ExitStack()
         self.simulator: SimulatorProcess | None = None
-        self.relays: list[Service] = []
-        self.worker_services: list[Service] = []
+        self._parts: list[Service] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -57,8 +54,9 @@ class Rig:
             self._stack = undo.enter_context(
                 LocalStack(
                     self.directory,
-                    database_url=os.environ.get("ATUM_DATABASE_URL"),
-                    amqp_url=os.environ.get("ATUM_AMQP_URL"),
+                    # An empty variable names no server: libpq would pick one by its own defaults.
+                    database_url=os.environ.get("ATUM_DATABASE_URL") or None,
+                    amqp_url=os.environ.get("ATUM_AMQP_URL") or None,
                 )
             )
             self.logs = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="atum-logs-")))
@@ -91,13 +89,13 @@ class Rig:
 
     def settings(self) -> Settings:
         """Give the settings that all parts run with."""
-        return settings_module.load(**self._overrides)
+        return settings_module.load_from(self._environment)
 
     def check_alive(self) -> None:
         """Raise `StackError` with the end of its log when one of our parts has ended."""
-        for service in [*self.relays, *self.worker_services]:
-            if not service.running:
-                raise StackError(f"a part of the system has ended: {service.output()[-2000:]}")
+        for part in self._parts:
+            if not part.running:
+                raise StackError(f"a part of the system has ended: {part.output()[-2000:]}")
 
     def _start_parts(self, undo: ExitStack) -> None:
         keys = os.environ.get("ATUM_CONTENT_KEYS") or new_key("local")
@@ -111,25 +109,19 @@ class Rig:
         if self.simulator is not None:
             environment["ATUM_POSTMARK_URL"] = self.simulator.url
             environment["ATUM_POSTMARK_TOKEN"] = self.simulation.token
-        self._overrides: dict[str, Any] = {
-            name.removeprefix("ATUM_").lower(): SecretStr(value)
-            if "_URL" in name or "KEYS" in name
-            else value
-            for name, value in environment.items()
-        }
-        self._overrides["postmark_url"] = environment.get("ATUM_POSTMARK_URL", "https://api.postmarkapp.com")
-        self.relays = [Service(["relay"], environment=environment, log=self.logs / "relay.log")]
-        self.worker_services = [
-            Service(["worker"], environment=environment, log=self.logs / f"worker-{number}.log")
-            for number in range(1, self.workers + 1)
+        self._environment = environment
+        commands = [["relay"], *[["worker"] for _ in range(self.workers)]]
+        self._parts = [
+            Service(command, environment=environment, log=self.logs / f"{place}-{command[0]}.log")
+            for place, command in enumerate(commands)
         ]
-        for service in [*self.relays, *self.worker_services]:
-            undo.enter_context(service)
+        for part in self._parts:
+            undo.enter_context(part)
         self._await_serving()
 
     def _await_serving(self) -> None:
         deadline = time.monotonic() + _STARTED_S
-        while not all("serving" in service.output() for service in [*self.relays, *self.worker_services]):
+        while not all("serving" in part.output() for part in self._parts):
             self.check_alive()
             if time.monotonic() > deadline:
                 raise StackError(

@@ -112,7 +112,7 @@ class Mailer:
         mails: Sequence[Mail] = [mail] if isinstance(mail, Mail) else mail
         if keys and len(keys) != len(mails):
             raise MailRejected("keys", f"has {len(keys)} entries for {len(mails)} mails")
-        rows = self._prepare(mails, keys)
+        rows = acceptance.prepare(mails, lanes=self._lanes, keyring=self._keyring, keys=keys)
         if connection is not None:
             _begin(connection)
             # A savepoint: a refused list leaves nothing half stored, and the caller's transaction stays usable.
@@ -150,14 +150,6 @@ class Mailer:
             if state.status in ENDED or left <= 0:
                 return state
             time.sleep(min(_POLL_S, left))
-
-    def _prepare(self, mails: Sequence[Mail], keys: Sequence[str]) -> list[Row]:
-        for place, mail in enumerate(mails):
-            try:
-                self._lanes.choose(mail)
-            except MailRejected as rejection:
-                raise rejection.at(place) if len(mails) > 1 else rejection from None
-        return acceptance.prepare(mails, lanes=self._lanes, keyring=self._keyring, keys=keys)
 
     def _insert(self, connection: psycopg.Connection[Any], rows: list[Row], *, repeats: bool) -> list[UUID]:
         return acceptance.insert(

@@ -35,8 +35,8 @@ class Publisher:
     """One connection and one thread. `queues` are declared on every (re)connect and when one has vanished.
 
     `timeout_s` is the budget from `publish` to the confirm; when a confirm is late the connection is dropped,
-    since a blocked or half-open one says nothing. `connections`
-    counts the connections made: after each, nobody knows which tickets the broker still has.
+    since a blocked or half-open one says nothing. `connections` counts the connections made: after each, nobody
+    knows which tickets the broker still has.
     """
 
     def __init__(self, amqp_url: str, *, queues: Iterable[str], timeout_s: float) -> None:
@@ -52,7 +52,8 @@ class Publisher:
         self._waiting: deque[tuple[float, Outgoing]] = deque()
         self._confirmed: list[UUID | tuple[UUID, int]] = []
         self._unconfirmed: dict[int, tuple[float, Outgoing]] = {}
-        self._returned: set[str] = set()
+        self._returned: dict[str, str] = {}
+        self._declaring: set[str] = set()
         self._tag = 0
         self._connection: Any = None
         self._channel: Any = None
@@ -131,6 +132,8 @@ class Publisher:
                 connection.ioloop.close()
             self._waiting.clear()
         self._unconfirmed.clear()
+        self._returned.clear()
+        self._declaring.clear()
         self._tag = 0
 
     def _lost(self, connection: Any, reason: object) -> None:
@@ -184,9 +187,10 @@ class Publisher:
             )
             channel.basic_publish("", message.queue, message.body, properties, mandatory=True)
 
-    def _on_returned(self, _channel: Any, method: Any, _properties: Any, _body: bytes) -> None:
-        # The queue is gone. RabbitMQ confirms a returned message as well, so remember not to believe it.
-        self._returned.add(method.routing_key)
+    def _on_returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+        # The queue is gone. RabbitMQ confirms a returned message as well, later: remember not to believe it.
+        self._returned[properties.message_id] = method.routing_key
+        self._redeclare(method.routing_key)
 
     def _on_outcome(self, frame: Any) -> None:
         method = frame.method
@@ -197,18 +201,24 @@ class Publisher:
         )
         good = isinstance(method, pika.spec.Basic.Ack)
         done = [self._unconfirmed.pop(tag)[1] for tag in tags if tag in self._unconfirmed]
-        kept = [message.confirms for message in done if good and message.queue not in self._returned]
-        if self._returned:
-            self._redeclare()
+        returned = [self._returned.pop(message.message_id, None) is not None for message in done]
+        kept = [m.confirms for m, came_back in zip(done, returned, strict=True) if good and not came_back]
         if kept:
             with self._lock:
                 self._confirmed.extend(kept)
 
-    def _redeclare(self) -> None:
-        vanished, self._returned = self._returned, set()
-        log.warning("publisher: declaring vanished queues again: %s", ", ".join(sorted(vanished)))
-        for queue in vanished:
-            self._channel.queue_declare(queue, durable=True, arguments=topology.ARGUMENTS)
+    def _redeclare(self, queue: str) -> None:
+        # One at a time: RabbitMQ can lose the name of a quorum queue that many declare at once.
+        if queue in self._declaring:
+            return
+        self._declaring.add(queue)
+        log.warning("publisher: declaring the vanished queue %s again", queue)
+        self._channel.queue_declare(
+            queue,
+            durable=True,
+            arguments=topology.ARGUMENTS,
+            callback=lambda _frame: self._declaring.discard(queue),
+        )
 
     def _tick(self) -> None:
         if self._connection is None or not self._ready.is_set():

@@ -273,21 +273,21 @@ WITH expired AS (
 ), given_up AS (
     UPDATE atum.batch b SET state = 'unknown' FROM expired WHERE b.id = expired.id
     RETURNING b.id, b.token, b.mail_ids, b.issued_at, b.posting_at, b.claimed_by
-), locked AS (
+), affected AS (
     SELECT m.id, m.status, g.id AS batch_id, g.token, g.issued_at, g.posting_at, g.claimed_by
     FROM given_up g CROSS JOIN unnest(g.mail_ids) AS u(id) JOIN atum.mail m ON m.id = u.id
 ), changed AS (
     UPDATE atum.mail m
     SET status = 'unknown', tries = m.tries + 1, due_at = NULL, reason = 'no_answer_recorded',
         detail = 'the worker stopped after its posting mark'
-    FROM locked l WHERE m.id = l.id
+    FROM affected a WHERE m.id = a.id
 ), attempted AS (
     INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, detail)
     SELECT id, batch_id, token, 'unknown', false, issued_at, posting_at, 'no answer recorded by ' || claimed_by
-    FROM locked
+    FROM affected
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
-    SELECT id, 'outcome_unknown', status, 'unknown', batch_id, 'no answer recorded by ' || claimed_by FROM locked
+    SELECT id, 'outcome_unknown', status, 'unknown', batch_id, 'no answer recorded by ' || claimed_by FROM affected
 )
 SELECT count(*) FROM given_up
 """

@@ -82,18 +82,24 @@ class LanePolicy:
 def prepare(
     mails: Sequence[Mail], *, lanes: LanePolicy, keyring: Keyring, keys: Sequence[str] = ()
 ) -> list[Row]:
-    """Turn mails into rows; `keys` (from `EnqueueUncertain`) repeats an earlier call, in the same order."""
-    return [
-        _row(mail, lanes, keyring, keys[place] if keys else mail.idempotency_key)
-        for place, mail in enumerate(mails)
-    ]
+    """Turn mails into rows; `keys` (from `EnqueueUncertain`) repeats an earlier call, in the same order.
+
+    Raises `MailRejected` for an unknown lane, with the mail's index if there are several.
+    """
+    rows = []
+    for place, mail in enumerate(mails):
+        try:
+            lane = lanes.choose(mail)
+        except MailRejected as rejection:
+            raise rejection.at(place) if len(mails) > 1 else rejection from None
+        rows.append(_row(mail, lane, keyring, keys[place] if keys else mail.idempotency_key))
+    return rows
 
 
-def _row(mail: Mail, lanes: LanePolicy, keyring: Keyring, key: str | None) -> Row:
+def _row(mail: Mail, lane: str, keyring: Keyring, key: str | None) -> Row:
     own = key is None or key.startswith(_OWN_KEY)
     mail_id = UUID(key[len(_OWN_KEY) :]) if key is not None and own else new_mail_id()
     content = content_of(mail)
-    lane = lanes.choose(mail)
     return Row(
         mail,
         mail_id,
@@ -191,7 +197,7 @@ def _recall(cursor: psycopg.Cursor[Any], rows: Sequence[Row], client: str) -> di
         "ids": arrays.Uuids([row.id for row in keyed.values()]),
     }
     cursor.execute(REMEMBER, columns)
-    if cursor.rowcount == len(keyed) == sum(bool(row.fingerprint) for row in rows):
+    if cursor.rowcount == len(keyed):
         return {}
     known: dict[str, UUID] = {}
     for key, fingerprint, mail_id in cursor.execute(RECALL, {"client": client, "keys": list(keyed)}):

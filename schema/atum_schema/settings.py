@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,6 +19,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
 from atum_schema.mail_rules import checked_lane
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PREFIX = "ATUM_"
 
@@ -198,6 +201,16 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{PREFIX}{_name(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
         raise SettingsError("; ".join(lines)) from None
+
+
+def load_from(environment: Mapping[str, str], **overrides: Any) -> Settings:
+    """Read the settings as a process would that has `environment` on top of ours; `overrides` win."""
+    ours = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX)
+    }
+    return load(**{**ours, **overrides})
 
 
 def load_database_url() -> str:

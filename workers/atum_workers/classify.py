@@ -151,8 +151,6 @@ def _code(document: Any) -> int | None:
     if not isinstance(document, dict):
         return None
     code = document.get("ErrorCode")
-    if code == 0 and type(code) is int:
-        return 0
     if isinstance(code, str) and len(code) <= _MAX_CODE_DIGITS and code.isascii() and code.isdigit():
         code = int(code)
     # The database keeps codes as 32-bit integers; anything else is not an ErrorCode.

@@ -28,7 +28,7 @@ from atum_schema.status import Cause, Status
 from atum_workers import render, store
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
-from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, decide
+from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, Verdict, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,12 +68,12 @@ def _unreadable(item: store.Item) -> store.TakenOut:
     )
 
 
-def _sent(item: store.Item, answer: Accepted) -> store.Result:
+def _sent(item: store.Item, answer: Accepted, verdict: Verdict) -> store.Result:
     return store.Result(
         item.mail_id,
         item.status,
-        Status.SENT.value,
-        Cause.PROVIDER_ACCEPTED.value,
+        verdict.status.value,
+        verdict.cause.value,
         "accepted",
         False,
         None,
@@ -219,11 +219,11 @@ class Delivery:
                 time.sleep(_RECORD_PAUSES_S[min(turn, len(_RECORD_PAUSES_S) - 1)])
 
     def _result(self, item: store.Item, outcome: Outcome) -> store.Result:
-        if isinstance(outcome, Accepted):
-            return _sent(item, outcome)
         verdict = decide(
             outcome, attempts=item.attempts, tries=item.tries, policy=self.policy, uniform=self.uniform
         )
+        if isinstance(outcome, Accepted):
+            return _sent(item, outcome, verdict)
         retrying = verdict if isinstance(verdict, RetryIn) else None
         return store.Result(
             mail_id=item.mail_id,

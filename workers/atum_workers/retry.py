@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from atum_schema.status import Cause, Status
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected
@@ -72,6 +72,8 @@ class Unresolved:
     status: Status = Status.UNKNOWN
 
 
+_SENT: Final = Sent()
+
 Verdict: TypeAlias = Sent | RetryIn | GiveUp | Unresolved
 
 
@@ -85,7 +87,7 @@ def decide(
 ) -> Verdict:
     """Say what follows from an outcome, for a mail with `attempts` charged and `tries` made before this one."""
     if isinstance(outcome, Accepted):
-        return Sent()
+        return _SENT
     if isinstance(outcome, Rejected):
         return GiveUp(cause=Cause.PROVIDER_REJECTED, charged=True)
     if isinstance(outcome, Deferred):

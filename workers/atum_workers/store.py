@@ -10,7 +10,6 @@ from atum_schema import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from atum_schema.database import Connection
@@ -271,13 +270,3 @@ def _columns(results: Sequence[Result]) -> dict[str, Any]:
         "codes": arrays.Ints([r.code for r in results]),
         "message_ids": arrays.Texts([r.provider_message_id for r in results]),
     }
-
-
-def now(connection: Connection) -> datetime:
-    """Give the database's time; also proves that it answers."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute("SELECT clock_timestamp()").fetchone()
-    if row is None:
-        raise LookupError("the database gave no time")
-    moment: datetime = row[0]
-    return moment
