@@ -128,7 +128,7 @@ class Place:
         ((mail_ids,),) = self.sql("SELECT mail_ids FROM atum.batch WHERE id = %(id)s", id=batch)
         results = [_result(mail_id, outcome) for mail_id in mail_ids]
         token = self.post(batch)
-        assert store.record(self._connection, batch=batch, token=token, results=results, drop_content=True)
+        assert store.record(self._connection, batch=batch, token=token, results=results, recording=RECORDING)
 
     def ended(self, outcome: Mapping[str, Any], number: int = 1, **fields: Any) -> list[UUID]:
         """Enqueue so many mails and take them all the way to this outcome."""
@@ -138,6 +138,7 @@ class Place:
         return ids
 
 
+RECORDING = store.Recording(drop_content=True, patience_s=60.0, settle_s=30.0)
 SENT: Mapping[str, Any] = {
     "status": "sent",
     "cause": "provider_accepted",
@@ -177,7 +178,7 @@ UNKNOWN: Mapping[str, Any] = {
 
 def _result(mail_id: UUID, outcome: Mapping[str, Any]) -> store.Result:
     nothing = dict.fromkeys(store.Result._fields)
-    return store.Result(**{**nothing, "mail_id": mail_id, "was": "queued", "alone": False, **outcome})
+    return store.Result(**{**nothing, "mail_id": mail_id, "was": "queued", **outcome})
 
 
 def documents(mails: Sequence[Mail]) -> bytes:

@@ -69,7 +69,7 @@ class Relay:
         self._lanes = [Lane(name) for name in names]
         self._publisher = Publisher(
             settings.need_amqp_url(),
-            queues=[*map(topology.deliver_queue, names), topology.DEAD],
+            queues=[*map(topology.deliver_queue, names), topology.RECONCILE, topology.DEAD],
             timeout_s=settings.publish_timeout_s,
         )
         self._sweeper = Sweeper(settings, self._publisher, self._stopping)

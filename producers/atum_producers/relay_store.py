@@ -35,8 +35,10 @@ class Issued:
 
 
 ENSURE_FLOW = """
-INSERT INTO atum.flow (lane, account, size) VALUES (%(lane)s, %(account)s, %(size)s)
-ON CONFLICT (lane, account) DO UPDATE SET size = excluded.size WHERE atum.flow.size <> excluded.size
+INSERT INTO atum.flow (lane, account, size, ceiling, threshold)
+VALUES (%(lane)s, %(account)s, %(size)s, %(size)s, %(size)s)
+ON CONFLICT (lane, account) DO UPDATE SET size = excluded.size, ceiling = excluded.ceiling, threshold = excluded.threshold
+WHERE atum.flow.size <> excluded.size
 """
 
 # A glance takes no lock: it only saves the statements below where there is nothing to do.
@@ -64,7 +66,7 @@ def look(
 
 LOCK_FLOW = "SELECT FROM atum.flow WHERE lane = %(lane)s AND account = %(account)s FOR UPDATE"
 
-# Mails are cut into batches by count and by bytes; a mail under suspicion travels alone. Losing this commit in a
+# Mails are cut into batches by count and by bytes; those under suspicion travel in smaller ones, among themselves. Losing this commit in a
 # crash loses the deletion from `ready` with it, so it need not be synchronous: the ticket then finds no batch.
 ISSUE = """
 WITH flow AS MATERIALIZED (
@@ -72,19 +74,19 @@ WITH flow AS MATERIALIZED (
                                  WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown')) AS room
     FROM atum.flow f WHERE f.lane = %(lane)s AND f.account = %(account)s
 ), picked AS (
-    SELECT mail_id, due_at, size, alone FROM atum.ready
+    SELECT mail_id, due_at, size, at_most FROM atum.ready
     WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
     ORDER BY due_at
     LIMIT (SELECT room * %(batch_mails)s FROM flow)
     FOR UPDATE SKIP LOCKED
 ), placed AS (
-    SELECT mail_id, due_at, alone, CASE WHEN alone THEN mail_id END AS suspect,
-           (row_number() OVER turn - 1) / %(batch_mails)s AS by_count,
+    SELECT mail_id, due_at, at_most,
+           (row_number() OVER turn - 1) / least(%(batch_mails)s, at_most) AS by_count,
            (sum(size) OVER turn - size) / %(batch_bytes)s AS by_bytes
     FROM picked
-    WINDOW turn AS (PARTITION BY alone ORDER BY due_at, mail_id ROWS UNBOUNDED PRECEDING)
+    WINDOW turn AS (PARTITION BY at_most ORDER BY due_at, mail_id ROWS UNBOUNDED PRECEDING)
 ), ranked AS (
-    SELECT mail_id, due_at, dense_rank() OVER (ORDER BY alone, by_count, by_bytes, suspect) AS nth FROM placed
+    SELECT mail_id, due_at, dense_rank() OVER (ORDER BY at_most NULLS FIRST, by_count, by_bytes) AS nth FROM placed
 ), taken AS (
     DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= (SELECT room FROM flow)
     RETURNING r.due_at
@@ -185,29 +187,31 @@ def dead_letters_published(connection: Connection, pairs: list[tuple[UUID, int]]
     connection.execute(DEAD_LETTERS_PUBLISHED, values)
 
 
-# Locked by id and skipped where another relay is at it. Backing off doubles up to 32 times the first distance.
+# Locked by id and skipped where another relay is at it. Backing off doubles up to 32 times the first distance. An
+# unknown batch has a ticket too, for the actor that searches, due when its search is.
 REPUBLISH = """
 WITH late AS (
     SELECT id FROM atum.batch
-    WHERE state = 'issued' AND (publish_after < clock_timestamp() OR %(all)s)
+    WHERE state IN ('issued', 'unknown') AND (publish_after < clock_timestamp() OR (%(all)s AND state = 'issued'))
     ORDER BY id LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
 UPDATE atum.batch b
-SET publishes = publishes + 1,
+SET publishes = publishes + 1, published_at = NULL,
     publish_after = clock_timestamp() + make_interval(secs => %(publish_timeout_s)s * power(2, least(publishes, 5)))
 FROM late
 WHERE b.id = late.id
-RETURNING b.id, b.lane
+RETURNING b.id, b.lane, b.state
 """
 
 
 def late_tickets(
     connection: Connection, *, publish_timeout_s: float, limit: int, every: bool
-) -> list[tuple[UUID, str]]:
-    """Give the issued batches whose ticket was not confirmed, or was lost, and put off their next turn.
+) -> list[tuple[UUID, str, str]]:
+    """Give the id, lane and state of batches whose ticket is due (again), and put off their next turn.
 
-    `every` takes all issued batches: after a reconnect nobody knows what the broker still has.
+    An issued one's ticket was not confirmed or got lost; an unknown one's search is due. `every` takes all issued
+    batches: after a reconnect nobody knows what the broker still has.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         values = {"publish_timeout_s": publish_timeout_s, "limit": limit, "all": every}
@@ -245,65 +249,6 @@ def take_dead_letters(connection: Connection, *, publish_timeout_s: float, limit
     with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
         values = {"publish_timeout_s": publish_timeout_s, "limit": limit}
         return cursor.execute(TAKE_DEAD, values).fetchall()
-
-
-# Nothing was posted under an expired claim: the batch is issued again at once, with no attempt charged.
-REISSUE = """
-WITH expired AS (
-    SELECT id FROM atum.batch WHERE state = 'claimed' AND lease_until < clock_timestamp()
-    ORDER BY id FOR UPDATE SKIP LOCKED
-), freed AS (
-    UPDATE atum.batch b
-    SET state = 'issued', token = NULL, lease_until = NULL, publish_after = clock_timestamp()
-    FROM expired WHERE b.id = expired.id
-    RETURNING b.id, b.mail_ids, b.claimed_by
-), explained AS (
-    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
-    SELECT m.id, 'reissued', m.status, m.status, f.id, 'worker stopped between claim and posting: ' || f.claimed_by
-    FROM freed f CROSS JOIN unnest(f.mail_ids) AS u(id) JOIN atum.mail m ON m.id = u.id
-)
-SELECT count(*) FROM freed
-"""
-
-# Posted, and the lease has run out: nobody knows. The batch keeps its token, so a late answer still settles it.
-GIVE_UP = """
-WITH expired AS (
-    SELECT id FROM atum.batch WHERE state = 'posting' AND lease_until < clock_timestamp()
-    ORDER BY id FOR UPDATE SKIP LOCKED
-), given_up AS (
-    UPDATE atum.batch b SET state = 'unknown' FROM expired WHERE b.id = expired.id
-    RETURNING b.id, b.token, b.mail_ids, b.issued_at, b.posting_at, b.claimed_by
-), affected AS (
-    SELECT m.id, m.status, g.id AS batch_id, g.token, g.issued_at, g.posting_at, g.claimed_by
-    FROM given_up g CROSS JOIN unnest(g.mail_ids) AS u(id) JOIN atum.mail m ON m.id = u.id
-), changed AS (
-    UPDATE atum.mail m
-    SET status = 'unknown', tries = m.tries + 1, due_at = NULL, reason = 'no_answer_recorded',
-        detail = 'the worker stopped after its posting mark'
-    FROM affected a WHERE m.id = a.id
-), attempted AS (
-    INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, detail)
-    SELECT id, batch_id, token, 'unknown', false, issued_at, posting_at, 'no answer recorded by ' || claimed_by
-    FROM affected
-), explained AS (
-    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
-    SELECT id, 'outcome_unknown', status, 'unknown', batch_id, 'no answer recorded by ' || claimed_by FROM affected
-)
-SELECT count(*) FROM given_up
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
-    """What a sweep found: numbers of batches."""
-
-    reissued: int
-    unknown: int
-
-
-def sweep(connection: Connection) -> Swept:
-    """Free expired claims and give up expired postings."""
-    return Swept(reissued=_count(connection, REISSUE), unknown=_count(connection, GIVE_UP))
 
 
 ENSURE_PARTITIONS: Final = "SELECT atum.ensure_partitions()"

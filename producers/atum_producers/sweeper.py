@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from atum_producers import relay_store as store
+from atum_producers import sweep_store
 from atum_schema import database, formats
 
 if TYPE_CHECKING:
@@ -73,18 +74,25 @@ class Sweeper(threading.Thread):
     def _note_confirms(self, connection: Connection) -> None:
         confirmed = self._publisher.confirmed()
         tickets = [item for item in confirmed if isinstance(item, UUID)]
-        pairs = [item for item in confirmed if not isinstance(item, UUID)]
+        pairs = [item for item in confirmed if isinstance(item, tuple)]
         if tickets:
             store.published(connection, tickets, lost_after_s=self._settings.ticket_lost_after_s)
         if pairs:
             store.dead_letters_published(connection, pairs)
 
     def _sweep(self, connection: Connection) -> None:
-        swept = store.sweep(connection)
+        swept = sweep_store.sweep(
+            connection,
+            poison_crashes=self._settings.poison_crashes,
+            settle_s=self._settings.settle_schedule[0],
+        )
         if swept.reissued:
             log.warning(
-                "sweeper: issued %d batches again whose worker stopped before posting", swept.reissued
+                "sweeper: the mails of %d batches wait again, their workers stopped before posting",
+                swept.reissued,
             )
+        if swept.buried:
+            log.error("sweeper: %d mails are dead, each killed its worker time and again", swept.buried)
         if swept.unknown:
             log.warning("sweeper: %d batches have no recorded answer and are unknown now", swept.unknown)
         known = set(self._settings.lane_names)
@@ -99,13 +107,17 @@ class Sweeper(threading.Thread):
         late = store.late_tickets(
             connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE, every=every
         )
-        self._publisher.publish([formats.ticket(batch_id, lane) for batch_id, lane in late])
+        self._publisher.publish([_ticket(*batch) for batch in late])
 
     def _publish_dead_letters(self, connection: Connection) -> None:
         letters = store.take_dead_letters(
             connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE
         )
         self._publisher.publish([_message(letter) for letter in letters])
+
+
+def _ticket(batch_id: UUID, lane: str, state: str) -> formats.Outgoing:
+    return formats.reconcile_ticket(batch_id) if state == "unknown" else formats.ticket(batch_id, lane)
 
 
 def _message(letter: store.DeadLetter) -> formats.Outgoing:

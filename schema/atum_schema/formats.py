@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 DELIVER_ACTOR: Final = "deliver"
+RECONCILE_ACTOR: Final = "reconcile"
 REVIVE_ACTOR: Final = "revive"
 
 
@@ -47,6 +48,16 @@ def ticket(batch_id: UUID, lane: str) -> Outgoing:
         queue=queue,
         body=_message(queue, DELIVER_ACTOR, [str(batch_id)]),
         message_id=str(batch_id),
+        confirms=batch_id,
+    )
+
+
+def reconcile_ticket(batch_id: UUID) -> Outgoing:
+    """Make the ticket that asks for a search of an unknown batch. Nobody notes its confirm: the search does."""
+    return Outgoing(
+        queue=topology.RECONCILE,
+        body=_message(topology.RECONCILE, RECONCILE_ACTOR, [str(batch_id)]),
+        message_id=f"reconcile/{batch_id}",
         confirms=batch_id,
     )
 

@@ -7,6 +7,7 @@ trailing newline is dropped); giving both is an error, so that nobody wonders wh
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,12 +19,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
+from atum_schema.flow import Policy
 from atum_schema.mail_rules import checked_lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "ATUM_"
+_MAX_SEARCHES = 10
+_MAX_SETTLE_S = 604_800.0
+_MIN_RATE = 0.01
+_MAX_RATE = 1_000_000.0
+_HALF_LIFE_S = 10.0
 
 
 class Settings(BaseSettings):
@@ -52,7 +59,25 @@ class Settings(BaseSettings):
     )
 
     window: int = Field(
-        32, ge=1, le=10_000, description="Batches that may be in flight per lane and account."
+        32, ge=1, le=10_000, description="Batches that may be in flight per lane and account, at most."
+    )
+    rates: str = Field(
+        "",
+        description="Mails per second that lanes may issue, as lane=rate[,lane=rate…]; others have no limit.",
+    )
+    outage_share: float = Field(
+        0.5, gt=0, le=1, description="Share of failures among recent requests from which a window closes …"
+    )
+    outage_requests: int = Field(5, ge=1, le=10_000, description="… if so many requests failed, at least.")
+    probe_s: float = Field(1.0, ge=0.01, le=3600, description="First bound of the distance between probes.")
+    probe_max_s: float = Field(
+        60.0, ge=0.01, le=3600, description="Largest bound of the distance between probes."
+    )
+    pause_probe_s: float = Field(
+        30.0,
+        ge=0.01,
+        le=3600,
+        description="Bound of the distance between probes of a lane that paused itself.",
     )
     batch_mails: int = Field(200, ge=1, le=500, description="Mails in a batch, at most.")
     batch_bytes: int = Field(
@@ -77,6 +102,33 @@ class Settings(BaseSettings):
         30.0, ge=0.01, le=3600, description="First bound of the exponential back-off."
     )
     retry_max_s: float = Field(3600.0, ge=0.01, le=86_400, description="Largest bound of the back-off.")
+
+    settle_s: str = Field(
+        "30,120,600",
+        description="When an unknown batch is searched for at the provider, seconds after its anchor.",
+    )
+    settle_without_control_s: float = Field(
+        1800.0,
+        gt=0,
+        le=604_800,
+        description="From when on an empty search counts although no later mail was found to prove the index alive.",
+    )
+    provider_retention_s: float = Field(
+        45 * 86_400.0,
+        gt=0,
+        le=400 * 86_400,
+        description="How long the provider can be searched for a mail; later, an empty search says nothing.",
+    )
+    resend_lanes: str = Field(
+        "transactional",
+        description="Lanes whose mails go out again when nothing is found; in all others they are held.",
+    )
+    poison_crashes: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="How often a mail may be alone with a worker that dies, before it is dead.",
+    )
 
     threads: int = Field(8, ge=1, le=256, description="Worker threads per lane.")
     request_timeout_s: float = Field(
@@ -156,6 +208,21 @@ class Settings(BaseSettings):
             checked_lane(name)
         return value
 
+    @field_validator("settle_s")
+    @classmethod
+    def _is_schedule(cls, value: str) -> str:
+        try:
+            times = [float(part) for part in _names(value)]
+        except ValueError:
+            raise ValueError(f"must be seconds separated by commas, not {value!r}") from None
+        if not times or len(times) > _MAX_SEARCHES or times[0] <= 0 or times[-1] > _MAX_SETTLE_S:
+            raise ValueError(
+                f"must be 1 to {_MAX_SEARCHES} times above 0 and up to {_MAX_SETTLE_S:.0f}, not {value!r}"
+            )
+        if any(later <= earlier for earlier, later in pairwise(times)):
+            raise ValueError(f"must rise from each time to the next, not {value!r}")
+        return value
+
     @field_validator("retry_max_s")
     @classmethod
     def _not_below_base(cls, value: float, info: ValidationInfo) -> float:
@@ -164,10 +231,65 @@ class Settings(BaseSettings):
             raise ValueError(f"is {value}, below ATUM_RETRY_BASE_S ({base})")
         return value
 
+    @field_validator("rates")
+    @classmethod
+    def _are_rates(cls, value: str, info: ValidationInfo) -> str:
+        pairs = [_pair(part) for part in _names(value)]
+        lanes = _names(info.data.get("lanes", ""))
+        for lane, rate in pairs:
+            if lane not in lanes:
+                raise ValueError(f"{lane!r} is no lane of ATUM_LANES ({', '.join(lanes)})")
+            if not _MIN_RATE <= rate <= _MAX_RATE:
+                raise ValueError(f"the rate of {lane} is {rate:g}, must be {_MIN_RATE} to {_MAX_RATE:.0f}")
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a lane appears twice")
+        return value
+
+    @field_validator("probe_max_s")
+    @classmethod
+    def _not_below_first(cls, value: float, info: ValidationInfo) -> float:
+        first = info.data.get("probe_s", 0.0)
+        if value < first:
+            raise ValueError(f"is {value}, below ATUM_PROBE_S ({first})")
+        return value
+
     @property
     def lane_names(self) -> tuple[str, ...]:
         """The lanes in order; the first one is the fallback of mails whose lane was removed."""
         return _names(self.lanes)
+
+    @property
+    def settle_schedule(self) -> tuple[float, ...]:
+        """Seconds after the anchor at which an unknown batch is searched for."""
+        return tuple(float(part) for part in _names(self.settle_s))
+
+    @property
+    def resend_lane_names(self) -> tuple[str, ...]:
+        """The lanes whose mails go out again when settling finds nothing."""
+        return _names(self.resend_lanes)
+
+    @property
+    def drops_content(self) -> bool:
+        """Whether content goes once the mail is accepted."""
+        return self.privacy == "metadata"
+
+    @property
+    def lane_rates(self) -> dict[str, float]:
+        """Mails per second that a lane may issue; lanes that are not in it have no limit."""
+        return dict(map(_pair, _names(self.rates)))
+
+    @property
+    def flow_policy(self) -> Policy:
+        """When windows close, and how they probe."""
+        return Policy(
+            share=self.outage_share,
+            requests=self.outage_requests,
+            probe_s=self.probe_s,
+            probe_max_s=self.probe_max_s,
+            pause_probe_s=self.pause_probe_s,
+            # Requests that time out one after the other must still meet in the counters.
+            half_life_s=max(_HALF_LIFE_S, self.request_timeout_s),
+        )
 
     @property
     def posting_lease_s(self) -> float:
@@ -189,6 +311,15 @@ class Settings(BaseSettings):
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _pair(text: str) -> tuple[str, float]:
+    """Read `lane=rate`."""
+    lane, _, rate = map(str.strip, text.partition("="))
+    try:
+        return lane, float(rate)
+    except ValueError:
+        raise ValueError(f"must be lane=rate[,lane=rate…], not {text!r}") from None
 
 
 def load(**overrides: Any) -> Settings:

@@ -76,7 +76,7 @@ class Cause(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     """Posted, and no clear answer came."""
     REISSUED = "reissued"
-    """A worker stopped between claim and posting mark; nothing was posted, so the batch is issued again."""
+    """A worker stopped between claim and posting mark; nothing was posted, so the mails wait again."""
     EXPIRED = "expired"
     """`expires_at` had passed at the last check before a POST."""
     CANCELED = "canceled"
@@ -89,6 +89,14 @@ class Cause(StrEnum):
     """Settling found no evidence and the policy is `hold`."""
     RELEASED = "released"
     """A person lets a held mail go out again."""
+    SEARCHED = "searched"
+    """The provider was searched for an unknown mail; the detail says what the search is worth."""
+    ANSWERED_LATE = "answered_late"
+    """An answer says that an earlier POST was not taken; the mail had moved on by then."""
+    DUPLICATE_FOUND = "duplicate_found"
+    """A second acceptance of the mail is proven."""
+    POISONED = "poisoned"
+    """It was alone with its worker each time that the worker died."""
     REPLAYED = "replayed"
     """An operator starts the next cycle of a dead mail."""
     SUPPRESSED = "suppressed"
@@ -129,6 +137,7 @@ _MOVES: dict[Cause, tuple[frozenset[Status], Status]] = {
     C.RETRY_SCHEDULED: (WAITING | {S.UNKNOWN, S.HELD}, S.RETRYING),
     C.ATTEMPTS_EXHAUSTED: (WAITING | {S.UNKNOWN, S.HELD}, S.DEAD),
     C.TRIES_EXHAUSTED: (WAITING | {S.UNKNOWN, S.HELD}, S.DEAD),
+    C.POISONED: (WAITING | {S.UNKNOWN, S.HELD}, S.DEAD),
     C.OUTCOME_UNKNOWN: (WAITING, S.UNKNOWN),
     C.EXPIRED: (WAITING | {S.UNKNOWN, S.HELD}, S.EXPIRED),
     # An unknown mail may be at the provider already: it is settled first, so a cancel does not move it.
@@ -139,6 +148,9 @@ _MOVES: dict[Cause, tuple[frozenset[Status], Status]] = {
     C.RELEASED: (frozenset({S.HELD}), S.QUEUED),
     C.REPLAYED: (_UNPROVEN_ENDS, S.QUEUED),
     C.REISSUED: (frozenset(), S.QUEUED),
+    C.SEARCHED: (frozenset(), S.UNKNOWN),
+    C.ANSWERED_LATE: (frozenset(), S.UNKNOWN),
+    C.DUPLICATE_FOUND: (frozenset(), S.SENT),
     C.ACCEPTED: (frozenset(), S.QUEUED),
     C.ACCEPTED_FOR_LATER: (frozenset(), S.SCHEDULED),
 }

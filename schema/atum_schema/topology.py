@@ -12,6 +12,9 @@ from typing import Final
 DELIVER_PREFIX: Final = "mail.deliver."
 """One ticket queue per lane follows this prefix."""
 
+RECONCILE: Final = "mail.reconcile"
+"""Tickets of unknown batches whose search is due."""
+
 DEAD: Final = "mail.dead"
 """One message per dead (mail, cycle); nobody consumes it, no TTL: it is a projection of Postgres."""
 

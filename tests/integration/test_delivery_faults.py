@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,11 +203,11 @@ def test_a_single_mail_that_is_refused_is_dead_with_the_providers_code(system: S
     assert system.copies(ids) == [0]
 
 
-def test_a_batch_that_is_too_large_travels_on_as_single_mails(system: System) -> None:
-    ids = meet(system, K.TOO_LARGE, 3, times=1)
+def test_a_batch_that_is_too_large_is_halved(system: System) -> None:
+    ids = meet(system, K.TOO_LARGE, 4, times=1)
     assert reasons(system, ids) == {("sent", None)}
     batches = [record.batch_id for record in accepted(system, ids)]
-    assert len(set(batches)) == 3
+    assert sorted(Counter(batches).values()) == [2, 2]
     charged = system.query("SELECT DISTINCT attempts FROM atum.mail WHERE id = ANY(%(ids)s)", ids=ids)
     assert charged == [(0,)]
 

@@ -125,9 +125,10 @@ def test_no_mail_expires_before_it_may_be_sent(connection: psycopg.Connection[An
 
 
 BATCH = """
-INSERT INTO atum.batch (id, lane, account, state, mail_ids, publish_after, token, posting_at)
+INSERT INTO atum.batch (id, lane, account, state, mail_ids, publish_after, token, posting_at, anchor_at, search_at)
 VALUES (gen_random_uuid(), 'a', 'default', %(state)s, array_fill(gen_random_uuid(), ARRAY[%(mails)s]), now(),
-        CASE WHEN %(token)s THEN gen_random_uuid() END, CASE WHEN %(mark)s THEN now() END)
+        CASE WHEN %(token)s THEN gen_random_uuid() END, CASE WHEN %(mark)s THEN now() END,
+        CASE WHEN %(state)s = 'unknown' THEN now() END, CASE WHEN %(state)s = 'unknown' THEN now() END)
 """
 
 

@@ -180,7 +180,7 @@ def test_a_refusal_of_everybody_is_not_taken_not_charged_and_splits_no_batch(
     assert isinstance(outcome, Deferred)
     assert (outcome.reason, outcome.http_status) == (reason, status)
     assert not outcome.charged
-    assert not outcome.alone
+    assert not outcome.split
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_mail_that_is_too_large_alone_is_dead() -> None:
 def test_a_batch_that_is_too_large_is_split_at_no_charge() -> None:
     outcome = the(answered(413, HTML, count=2))
     assert isinstance(outcome, Deferred)
-    assert outcome.alone
+    assert outcome.split
     assert not outcome.charged
 
 
@@ -248,7 +248,7 @@ def test_what_is_not_the_fault_of_a_mail_costs_it_nothing_and_splits_no_batch(co
         assert isinstance(outcome, Deferred)
         assert outcome.code == code
         assert not outcome.charged
-        assert not outcome.alone
+        assert not outcome.split
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -271,10 +271,10 @@ def test_a_message_id_that_the_log_cannot_hold_is_no_clear_acceptance(message_id
 
 
 @pytest.mark.parametrize("code", [*DEAD_AT_ONCE["this mail will never be taken"], 402, 403, 410, 7777])
-def test_a_batch_that_is_refused_as_a_whole_kills_no_mail_each_goes_alone_at_no_charge(code: int) -> None:
+def test_a_batch_that_is_refused_as_a_whole_kills_no_mail_it_is_halved_at_no_charge(code: int) -> None:
     outcome = the(answered(422, error(code), count=3))
     assert isinstance(outcome, Deferred)
-    assert outcome.alone
+    assert outcome.split
     assert not outcome.charged
     assert outcome.code == code
 

@@ -64,7 +64,7 @@ def test_a_rate_limit_in_a_422_splits_no_batch_and_keeps_retry_after() -> None:
         422, {"ErrorCode": 429, "Message": "slow"}, count=3, headers={"retry-after": "60"}
     ):
         assert isinstance(outcome, Deferred)
-        assert not outcome.alone
+        assert not outcome.split
         assert outcome.retry_after == 60
 
 
@@ -74,7 +74,7 @@ def test_a_refusal_of_the_whole_account_charges_no_mail_and_splits_no_batch(code
         for outcome in answered(422, {"ErrorCode": code, "Message": "no"}, count=count):
             assert isinstance(outcome, Deferred)
             assert not outcome.charged
-            assert not outcome.alone
+            assert not outcome.split
 
 
 def test_what_an_outcome_holds_can_be_stored_in_postgres() -> None:

@@ -50,9 +50,9 @@ def highest(low: float, high: float) -> float:
     return high
 
 
-def not_now(*, charged: bool = True, retry_after: float | None = None, alone: bool = False) -> Deferred:
+def not_now(*, charged: bool = True, retry_after: float | None = None, split: bool = False) -> Deferred:
     return Deferred(
-        reason="rate_limited", detail="slow down", charged=charged, retry_after=retry_after, alone=alone
+        reason="rate_limited", detail="slow down", charged=charged, retry_after=retry_after, split=split
     )
 
 
@@ -173,7 +173,8 @@ def test_what_is_unclear_is_never_tried_again_nor_given_up_whatever_the_counts()
         assert verdict.status is Status.UNKNOWN
 
 
-def test_a_suspect_keeps_travelling_alone() -> None:
-    verdict = told(not_now(charged=False, alone=True), attempts=0, tries=0)
-    assert isinstance(verdict, RetryIn)
-    assert verdict.alone
+@pytest.mark.parametrize(("mails", "at_most"), [(2, 1), (3, 2), (200, 100), (500, 250)])
+def test_a_batch_with_a_suspect_in_it_is_halved_at_once(mails: int, at_most: int) -> None:
+    suspected = not_now(charged=False, split=True)
+    verdict = decide(suspected, attempts=0, tries=0, policy=DEFAULT, uniform=highest, mails=mails)
+    assert verdict == RetryIn(seconds=0.0, charged=False, at_most=at_most)

@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import dramatiq
 from dramatiq.middleware import Middleware
 
 from atum_schema import database, settings, topology
-from atum_schema.formats import DELIVER_ACTOR
+from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery, go_on
 from atum_workers.postmark import Postmark
+from atum_workers.reconcile import Reconciliation
 from atum_workers.retry import RetryPolicy
+from atum_workers.settling import SettlePolicy
+from atum_workers.store import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from psycopg_pool import ConnectionPool
+
+    from atum_schema.database import Connection
     from atum_schema.settings import Settings
+
+RECONCILERS: Final = 2
+"""Threads that search the provider for unknown mails, per process."""
 
 
 def setup() -> None:
@@ -42,10 +51,11 @@ def build(configured: Settings, *, reached: Callable[[str], None] | None = None)
     broker = TicketBroker(configured.need_amqp_url(), middleware=[runtime])
     for lane in configured.lane_names:
         broker.declare_queue(topology.deliver_queue(lane))
-    declare = dramatiq.actor(
-        actor_name=DELIVER_ACTOR, queue_name=topology.deliver_queue(configured.lane_names[0]), broker=broker
+    first_queue = topology.deliver_queue(configured.lane_names[0])
+    dramatiq.actor(actor_name=DELIVER_ACTOR, queue_name=first_queue, broker=broker)(runtime.deliver)
+    dramatiq.actor(actor_name=RECONCILE_ACTOR, queue_name=topology.RECONCILE, broker=broker)(
+        runtime.reconcile
     )
-    declare(runtime.deliver)
     return broker
 
 
@@ -61,6 +71,7 @@ class Runtime(Middleware):
         self._keyring = configured.keyring()
         self._token = configured.need_postmark_token()
         self._delivery: Delivery | None = None
+        self._reconciliation: Reconciliation | None = None
         self._workers = 0
 
     def deliver(self, batch: str) -> None:
@@ -69,11 +80,17 @@ class Runtime(Middleware):
             raise RuntimeError("no worker has booted")
         self._delivery.deliver(UUID(batch))
 
+    def reconcile(self, batch: str) -> None:
+        """Actor: make one round of searches for an unknown batch. Has no retries: the next ticket comes by itself."""
+        if self._reconciliation is None:
+            raise RuntimeError("no worker has booted")
+        self._reconciliation.reconcile(UUID(batch))
+
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        del broker
+        del broker, worker
         self._workers += 1
         if self._delivery is None:
-            self._delivery = self._open(worker.worker_threads)
+            self._open()
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         del broker, worker
@@ -81,16 +98,22 @@ class Runtime(Middleware):
         if self._workers == 0 and self._delivery is not None:
             self._delivery.provider.close()
             self._delivery.pool.close()
-            self._delivery = None
+            self._delivery = self._reconciliation = None
 
-    def _open(self, threads: int) -> Delivery:
+    def _open(self) -> None:
         configured = self._settings
-        size = threads * len(configured.lane_names) + 2
+        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2
         pool = database.pool(configured.database_url.get_secret_value(), name="worker", size=size)
         pool.open()
+        provider = Postmark(base_url=configured.postmark_url, token=self._token)
+        self._delivery = self._make_delivery(pool, provider)
+        self._reconciliation = self._make_reconciliation(pool, provider)
+
+    def _make_delivery(self, pool: ConnectionPool[Connection], provider: Postmark) -> Delivery:
+        configured = self._settings
         return Delivery(
             pool=pool,
-            provider=Postmark(base_url=configured.postmark_url, token=self._token),
+            provider=provider,
             keyring=self._keyring,
             policy=RetryPolicy(
                 attempts=configured.attempts,
@@ -102,7 +125,29 @@ class Runtime(Middleware):
             request_timeout_s=configured.request_timeout_s,
             claim_lease_s=configured.claim_lease_s,
             posting_lease_s=configured.posting_lease_s,
-            drop_content=configured.privacy == "metadata",
+            recording=Recording(
+                drop_content=configured.drops_content,
+                patience_s=configured.request_timeout_s,
+                settle_s=configured.settle_schedule[0],
+            ),
             record_patience_s=configured.stop_timeout_s,
             reached=self._reached,
+        )
+
+    def _make_reconciliation(self, pool: ConnectionPool[Connection], provider: Postmark) -> Reconciliation:
+        configured = self._settings
+        return Reconciliation(
+            pool=pool,
+            provider=provider,
+            policy=SettlePolicy(
+                schedule=configured.settle_schedule,
+                without_control=configured.settle_without_control_s,
+                retention=configured.provider_retention_s,
+                tries=configured.tries,
+                crashes=configured.poison_crashes,
+            ),
+            resend_lanes=frozenset(configured.resend_lane_names),
+            drop_content=configured.drops_content,
+            request_timeout_s=configured.request_timeout_s,
+            round_lease_s=configured.posting_lease_s,
         )

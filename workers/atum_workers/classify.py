@@ -119,9 +119,9 @@ def _by_code(
             code=code,
         )
     if companions:
-        # Refused as a whole: nobody knows which mail is at fault, so each goes alone next, at no charge.
+        # Refused as a whole: nobody knows which mail is at fault, so the batch is halved, at no charge.
         return Deferred(
-            reason=reason, detail=detail, charged=False, alone=True, http_status=status, code=code
+            reason=reason, detail=detail, charged=False, split=True, http_status=status, code=code
         )
     if kind is Meaning.OPERATOR:
         return Deferred(reason=reason, detail=detail, charged=True, http_status=status, code=code)
@@ -131,7 +131,7 @@ def _by_code(
 def _too_large(document: Any, count: int) -> Outcome:
     detail = _detail(document, 413)
     if count > 1:
-        return Deferred(reason="too_large", detail=detail, charged=False, alone=True, http_status=413)
+        return Deferred(reason="too_large", detail=detail, charged=False, split=True, http_status=413)
     return Rejected(reason="too_large", detail=detail, http_status=413)
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -24,8 +25,10 @@ from atum_schema import database
 from atum_schema.document_content import decode_content
 from atum_schema.errors import ContentUnreadable
 from atum_schema.ids import new_token
-from atum_schema.status import Cause, Status
-from atum_workers import render, store
+from atum_schema.moves import Move
+from atum_schema.seldom import Seldom
+from atum_schema.status import Cause
+from atum_workers import proof, render, store
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, Verdict, decide
@@ -41,9 +44,10 @@ if TYPE_CHECKING:
     from atum_schema.encryption import Keyring
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _WORDS: Final = {Rejected: "rejected", Deferred: "deferred", Unclear: "unknown"}
-_RECORD_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
 _UNREADABLE_RETRY_S: Final = 60.0
 
@@ -57,14 +61,25 @@ def go_on(step: str) -> None:
     del step
 
 
-def _expired(item: store.Item) -> store.TakenOut:
-    return store.TakenOut(item.mail_id, Status.EXPIRED, Cause.EXPIRED, "expired", None)
+def _passing(error: psycopg.Error | PoolTimeout) -> bool:
+    return isinstance(error, PoolTimeout) or database.is_transient(error)
 
 
-def _unreadable(item: store.Item) -> store.TakenOut:
+def _expired(item: store.Item, batch: UUID) -> Move:
+    return Move(item.mail_id, item.status, Cause.EXPIRED, reason="expired", detail="expired", batch_id=batch)
+
+
+def _unreadable(item: store.Item, batch: UUID) -> Move:
     # Nothing was posted and nothing is charged: it goes out once the keyring is mended.
-    return store.TakenOut(
-        item.mail_id, Status.RETRYING, Cause.RETRY_SCHEDULED, "content_unreadable", _UNREADABLE_RETRY_S
+    return Move(
+        item.mail_id,
+        item.status,
+        Cause.RETRY_SCHEDULED,
+        reason="content_unreadable",
+        detail="content_unreadable",
+        batch_id=batch,
+        due_s=_UNREADABLE_RETRY_S,
+        at_most=1,
     )
 
 
@@ -77,7 +92,7 @@ def _sent(item: store.Item, answer: Accepted, verdict: Verdict) -> store.Result:
         "accepted",
         False,
         None,
-        False,
+        None,
         None,
         answer.remark,
         200,
@@ -112,33 +127,55 @@ class Delivery:
     request_timeout_s: float
     claim_lease_s: float
     posting_lease_s: float
-    #: Whether content goes once the mail is accepted.
-    drop_content: bool
+    #: What recording needs besides the outcomes.
+    recording: store.Recording
     #: Seconds for which an answer in hand waits for a database that is away.
     record_patience_s: float
     uniform: Callable[[float, float], float] = random.uniform
+    #: Whether it is time to say again that the database is away; shared, so that many threads say it once.
+    complaints: Seldom = field(default_factory=Seldom)
     #: Told the name of each step that was reached (see `STEPS`); tests stop the process there.
     reached: Callable[[str], None] = go_on
 
     def deliver(self, batch: UUID) -> None:
         """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
 
-        Raises what the database raises when it is away before the POST: nothing was posted then, and the ticket is
-        published again.
+        A database that is away before the POST is waited for, as long as a claim may last. After that the ticket is
+        given up: nothing was posted, and it is published again.
         """
         self.reached("ticket")
-        deadline = Deadline.start(self.request_timeout_s)
-        token = new_token()
-        with self.pool.connection() as connection:
-            ready = self._prepare(connection, batch, token, deadline)
+        try:
+            token, deadline, ready = self._insist(lambda: self._begin(batch), patience_s=self.claim_lease_s)
+        except (psycopg.Error, PoolTimeout) as error:
+            if not _passing(error):
+                raise
+            if self.complaints.due():
+                log.warning("ticket of batch %s is given up: database: %s", batch, type(error).__name__)
+            return
         if not ready:
             return
         self.reached("marked")
         outcomes = self.provider.post([rendered for _, rendered in ready], deadline)
         self.reached("answered")
-        results = [self._result(item, outcome) for (item, _), outcome in zip(ready, outcomes, strict=True)]
+        results = [
+            self._result(item, outcome, len(ready))
+            for (item, _), outcome in zip(ready, outcomes, strict=True)
+        ]
         self._record(batch, token, results)
         self.reached("recorded")
+
+    def _begin(self, batch: UUID) -> tuple[UUID, Deadline, list[tuple[store.Item, dict[str, Any]]]]:
+        """Claim and mark under a new token and a new deadline."""
+        token = new_token()
+        deadline = Deadline.start(self.request_timeout_s)
+        try:
+            with self.pool.connection() as connection:
+                return token, deadline, self._prepare(connection, batch, token, deadline)
+        except psycopg.Error:
+            # Claim and mark may have been committed. We know that nothing was posted, so we may take them back:
+            # an expired claim would look like a mail that killed its worker.
+            self._release_unposted(batch, token)
+            raise
 
     def _prepare(
         self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
@@ -152,15 +189,15 @@ class Delivery:
             return []
         self.reached("claimed")
         rendered: dict[UUID, tuple[store.Item, dict[str, Any]]] = {}
-        taken_out: list[store.TakenOut] = []
+        taken_out: list[Move] = []
         batch_name = str(batch)
         for item in items:
             if item.expired:
-                taken_out.append(_expired(item))
+                taken_out.append(_expired(item, batch))
             elif (content := self._read(item)) is not None:
                 rendered[item.mail_id] = (item, render.item(content, item.mail_id, batch_name))
             else:
-                taken_out.append(_unreadable(item))
+                taken_out.append(_unreadable(item, batch))
         if taken_out:
             store.take_out(connection, batch=batch, token=token, mails=taken_out)
         if not rendered:
@@ -181,46 +218,51 @@ class Delivery:
         if deadline.remaining() <= 0:
             store.release(connection, batch=batch, token=token, delay_s=0.0)
             return []
-        try:
-            return store.mark_posting(connection, batch=batch, token=token, lease_s=self.posting_lease_s)
-        except psycopg.Error:
-            # The mark may have been committed. We know that nothing was posted, so we may take it back.
-            self._release_unposted(batch, token)
-            raise
+        return store.mark_posting(connection, batch=batch, token=token, lease_s=self.posting_lease_s)
 
     def _release_unposted(self, batch: UUID, token: UUID) -> None:
-        self._insist(
-            lambda connection: store.release(connection, batch=batch, token=token, delay_s=_RELEASE_DELAY_S),
-            patience_s=self.request_timeout_s,
-        )
+        def release() -> None:
+            with self.pool.connection() as connection:
+                store.release(connection, batch=batch, token=token, delay_s=_RELEASE_DELAY_S)
+
+        self._insist(release, patience_s=self.request_timeout_s)
 
     def _record(self, batch: UUID, token: UUID, results: list[store.Result]) -> None:
         """Commit the outcomes; an answer in hand is proof, so a database that is away is waited for."""
         self._insist(
-            lambda connection: store.record(
-                connection, batch=batch, token=token, results=results, drop_content=self.drop_content
-            ),
+            lambda: self._record_once(batch, token, results),
             patience_s=self.record_patience_s,
         )
 
-    def _insist(self, work: Callable[[Connection], object], *, patience_s: float) -> None:
+    def _record_once(self, batch: UUID, token: UUID, results: list[store.Result]) -> None:
+        with self.pool.connection() as connection:
+            if not store.record(
+                connection, batch=batch, token=token, results=results, recording=self.recording
+            ):
+                proof.late(connection, batch=batch, results=results, drop_content=self.recording.drop_content)
+
+    def _insist(self, work: Callable[[], T], *, patience_s: float) -> T:
         """Repeat a transaction until it commits; gives up with the last error after `patience_s` seconds."""
         give_up_at = time.monotonic() + patience_s
-        for turn in range(1_000_000):
+        for pause in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
             try:
-                with self.pool.connection() as connection:
-                    work(connection)
-                return
+                return work()
             except (psycopg.Error, PoolTimeout) as error:
-                lasting = isinstance(error, psycopg.Error) and not database.is_transient(error)
-                if lasting or time.monotonic() > give_up_at:
+                if not _passing(error) or time.monotonic() > give_up_at:
                     raise
-                log.warning("database: %s; trying again", type(error).__name__)
-                time.sleep(_RECORD_PAUSES_S[min(turn, len(_RECORD_PAUSES_S) - 1)])
+                if self.complaints.due():
+                    log.warning("database: %s; trying again", type(error).__name__)
+                time.sleep(pause)
+        raise AssertionError("unreachable: the pauses never end")
 
-    def _result(self, item: store.Item, outcome: Outcome) -> store.Result:
+    def _result(self, item: store.Item, outcome: Outcome, mails: int) -> store.Result:
         verdict = decide(
-            outcome, attempts=item.attempts, tries=item.tries, policy=self.policy, uniform=self.uniform
+            outcome,
+            attempts=item.attempts,
+            tries=item.tries,
+            policy=self.policy,
+            uniform=self.uniform,
+            mails=mails,
         )
         if isinstance(outcome, Accepted):
             return _sent(item, outcome, verdict)
@@ -233,7 +275,7 @@ class Delivery:
             outcome=_WORDS[type(outcome)],
             charged=isinstance(verdict, RetryIn | GiveUp) and verdict.charged,
             retry_s=None if retrying is None else retrying.seconds,
-            alone=retrying is not None and retrying.alone,
+            at_most=None if retrying is None else retrying.at_most,
             reason=outcome.reason,
             detail=outcome.detail,
             http_status=outcome.http_status,

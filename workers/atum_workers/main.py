@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dramatiq.worker import Worker
 
 from atum_schema import topology
-from atum_workers.app import build
+from atum_workers.app import RECONCILERS, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +32,11 @@ def run(settings: Settings, *, reached: Callable[[str], None] | None = None) -> 
     """
     stop = _on_signals()
     broker = build(settings, reached=reached)
+    threads = {topology.deliver_queue(lane): settings.threads for lane in settings.lane_names}
+    threads[topology.RECONCILE] = RECONCILERS
     workers = [
-        Worker(
-            broker, queues={topology.deliver_queue(lane)}, worker_threads=settings.threads, worker_timeout=200
-        )
-        for lane in settings.lane_names
+        Worker(broker, queues={queue}, worker_threads=number, worker_timeout=200)
+        for queue, number in threads.items()
     ]
     for worker in workers:
         worker.start()

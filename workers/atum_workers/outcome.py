@@ -34,8 +34,8 @@ class Deferred:
     charged: bool
     #: Seconds that the provider asked us to wait.
     retry_after: float | None = None
-    #: Whether the next try must travel without companions, because one of them may be at fault.
-    alone: bool = False
+    #: Whether the batch is halved, because one mail in it may be at fault.
+    split: bool = False
     http_status: int | None = None
     code: int | None = None
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from atum_workers import render, transport
+from atum_workers import search as searching
 from atum_workers.classify import Answer, classify
 from atum_workers.deadline import DeadlineExceeded
 from atum_workers.outcome import Deferred, Outcome, Unclear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from atum_workers.deadline import Deadline
+    from atum_workers.search import Found
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _SINGLE: Final = "/email"
@@ -63,3 +66,9 @@ class Postmark:
             return [unclear] * len(items)
         answer = Answer(status=response.status_code, headers=response.headers, body=response.content)
         return classify(answer, count=len(items), now=datetime.now(UTC))
+
+    def search(self, *, stream: str, key: str, value: UUID, deadline: Deadline) -> list[Found]:
+        """Find what the provider has accepted, by one of our ids. Raises `SearchFailed`."""
+        return searching.search(
+            self._client, self._clock, stream=stream, key=key, value=value, deadline=deadline
+        )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from atum_schema.status import Cause, Status
+from atum_schema.sweeping import halved
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class RetryIn:
 
     seconds: float
     charged: bool
-    alone: bool
+    #: The most mails that its next batch may hold; None when nobody suspects it.
+    at_most: int | None = None
     cause: Cause = Cause.RETRY_SCHEDULED
     status: Status = Status.RETRYING
 
@@ -84,14 +86,18 @@ def decide(
     tries: int,
     policy: RetryPolicy,
     uniform: Callable[[float, float], float],
+    mails: int = 1,
 ) -> Verdict:
-    """Say what follows from an outcome, for a mail with `attempts` charged and `tries` made before this one."""
+    """Say what follows from an outcome, for a mail with `attempts` charged and `tries` made before this one.
+
+    `mails` is the size of the batch that it travelled in.
+    """
     if isinstance(outcome, Accepted):
         return _SENT
     if isinstance(outcome, Rejected):
         return GiveUp(cause=Cause.PROVIDER_REJECTED, charged=True)
     if isinstance(outcome, Deferred):
-        return _after_deferral(outcome, attempts + outcome.charged, tries + 1, policy, uniform)
+        return _after_deferral(outcome, attempts + outcome.charged, tries + 1, policy, uniform, mails)
     return Unresolved()
 
 
@@ -101,11 +107,15 @@ def _after_deferral(
     tries: int,
     policy: RetryPolicy,
     uniform: Callable[[float, float], float],
+    mails: int,
 ) -> Verdict:
     if outcome.charged and attempts >= policy.attempts:
         return GiveUp(cause=Cause.ATTEMPTS_EXHAUSTED, charged=outcome.charged)
     if tries >= policy.tries:
         return GiveUp(cause=Cause.TRIES_EXHAUSTED, charged=outcome.charged)
+    if outcome.split:
+        # Looking for the one at fault is no waiting for better times.
+        return RetryIn(seconds=0.0, charged=outcome.charged, at_most=halved(mails))
     n = attempts if outcome.charged else tries
     seconds = policy.delay(n, retry_after=outcome.retry_after, uniform=uniform)
-    return RetryIn(seconds=seconds, charged=outcome.charged, alone=outcome.alone)
+    return RetryIn(seconds=seconds, charged=outcome.charged)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import args_row, tuple_row
 
-from atum_schema import arrays
+from atum_schema import arrays, moves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
     from atum_schema.database import Connection
+    from atum_schema.moves import Move
 
 
 class Item(NamedTuple):
@@ -76,72 +78,27 @@ def mark_posting(connection: Connection, *, batch: UUID, token: UUID, lease_s: f
     return [] if row is None else list(row[0])
 
 
-class TakenOut(NamedTuple):
-    """A mail that leaves a claimed batch before its POST, and what becomes of it."""
-
-    mail_id: UUID
-    status: str
-    cause: str
-    reason: str
-    #: Seconds until the relay may issue it again, on its own; None when it has ended.
-    retry_s: float | None
-
-
-TAKE_OUT = """
-WITH fence AS (
-    SELECT id, mail_ids FROM atum.batch
-    WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' FOR UPDATE
-), gone AS (
-    SELECT m.id, m.lane, m.size, m.status AS was, t.status, t.cause, t.reason,
-           clock_timestamp() + make_interval(secs => t.retry_s) AS due_at
-    FROM fence
-    CROSS JOIN unnest(%(ids)s, %(statuses)s, %(causes)s, %(reasons)s, %(retry_s)s) AS t(id, status, cause, reason, retry_s)
-    JOIN atum.mail m ON m.id = t.id
-    WHERE t.id = ANY(fence.mail_ids)
-    ORDER BY m.id FOR UPDATE OF m
-), rest AS (
-    SELECT fence.id, array(SELECT u FROM unnest(fence.mail_ids) u WHERE u <> ALL(%(ids)s) ORDER BY u) AS mail_ids
-    FROM fence
-), shrunk AS (
-    UPDATE atum.batch b SET mail_ids = rest.mail_ids FROM rest WHERE b.id = rest.id AND cardinality(rest.mail_ids) > 0
-), emptied AS (
-    DELETE FROM atum.batch b USING rest WHERE b.id = rest.id AND cardinality(rest.mail_ids) = 0
-), dropped AS (
-    DELETE FROM atum.content c USING gone WHERE c.mail_id = gone.id AND gone.status = 'expired'
-), waiting AS (
-    INSERT INTO atum.ready (mail_id, lane, due_at, size, alone)
-    SELECT id, lane, due_at, size, true FROM gone WHERE due_at IS NOT NULL
-), explained AS (
-    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
-    SELECT id, cause, was, status, %(batch)s, reason FROM gone
-)
-UPDATE atum.mail m
-SET status = gone.status, reason = gone.reason, detail = NULL, due_at = gone.due_at,
-    finished_at = CASE WHEN gone.status = 'expired' THEN clock_timestamp() END
-FROM gone WHERE m.id = gone.id
+LOCK_CLAIMED = """
+SELECT mail_ids FROM atum.batch WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' FOR UPDATE
 """
 
 
-def take_out(connection: Connection, *, batch: UUID, token: UUID, mails: Sequence[TakenOut]) -> None:
+def take_out(connection: Connection, *, batch: UUID, token: UUID, mails: Sequence[Move]) -> None:
     """Take mails out of a claimed batch; nothing happens if the claim is no longer ours. No POST was made."""
-    values = {
-        "batch": batch,
-        "token": token,
-        "ids": arrays.Uuids([mail.mail_id for mail in mails]),
-        "statuses": arrays.Texts([mail.status for mail in mails]),
-        "causes": arrays.Texts([mail.cause for mail in mails]),
-        "reasons": arrays.Texts([mail.reason for mail in mails]),
-        "retry_s": arrays.Floats([mail.retry_s for mail in mails]),
-    }
-    with connection.cursor() as cursor:
-        arrays.register(cursor)
-        cursor.execute(TAKE_OUT, values)
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(LOCK_CLAIMED, {"batch": batch, "token": token}).fetchone()
+        held: set[UUID] = set() if row is None else set(row[0])
+        leaving = [mail for mail in mails if mail.mail_id in held]
+        status = {mail.mail_id: mail.status for mail in moves.lock(connection, [m.mail_id for m in leaving])}
+        moves.apply(connection, [mail._replace(was=status[mail.mail_id]) for mail in leaving])
+        rest = sorted(held - {mail.mail_id for mail in leaving})
+        moves.shrink_batch(connection, batch=batch, rest=rest, held=len(held))
 
 
 # Only the worker that holds the token may say so, and only when it knows that it did not POST.
 RELEASE = """
 UPDATE atum.batch
-SET state = 'issued', token = NULL, lease_until = NULL, posting_at = NULL,
+SET state = 'issued', token = NULL, lease_until = NULL, posting_at = NULL, claims = claims - 1,
     publish_after = clock_timestamp() + make_interval(secs => %(delay_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state IN ('claimed', 'posting')
 """
@@ -163,7 +120,8 @@ class Result(NamedTuple):
     charged: bool
     #: Seconds until the next try; None when there is none.
     retry_s: float | None
-    alone: bool
+    #: The most mails that its next batch may hold.
+    at_most: int | None
     reason: str | None
     detail: str | None
     http_status: int | None
@@ -172,52 +130,62 @@ class Result(NamedTuple):
 
 
 # One statement, so all outcomes of a batch are committed together or not at all. The fence is the token of the
-# posting mark; a batch that was given up meanwhile still takes the answer, because an answer is proof however late.
-# Mails come sorted by id and are updated in that order: two writers never wait for each other in a circle.
+# posting mark. Mails come sorted by id and are updated in that order: two writers never wait for each other in a
+# circle. Only proof finishes a mail while it is being posted; it keeps that proof, and if this POST was accepted too,
+# that is a second copy. What moves such a mail in parallel holds its row, and the CASEs see the new version.
 RECORD = """
 WITH fence AS (
-    SELECT id, state, issued_at, posting_at FROM atum.batch
-    WHERE id = %(batch)s AND token = %(token)s AND state IN ('posting', 'unknown') FOR UPDATE
+    SELECT id, issued_at, posting_at FROM atum.batch
+    WHERE id = %(batch)s AND token = %(token)s AND state = 'posting' FOR UPDATE
 ), gone AS (
     DELETE FROM atum.batch b USING fence WHERE b.id = fence.id AND cardinality(%(unclear)s) = 0
 ), kept AS (
-    UPDATE atum.batch b SET state = 'unknown', mail_ids = %(unclear)s FROM fence
-    WHERE b.id = fence.id AND cardinality(%(unclear)s) > 0
+    -- The provider may go on with what it has for as long as the POST was given.
+    UPDATE atum.batch b
+    SET state = 'unknown', mail_ids = %(unclear)s, publishes = 0, anchor_at = due.anchor,
+        search_at = due.anchor + make_interval(secs => %(settle_s)s),
+        publish_after = due.anchor + make_interval(secs => %(settle_s)s)
+    FROM (SELECT id, greatest(clock_timestamp(), posting_at + make_interval(secs => %(patience_s)s)) AS anchor
+          FROM fence) AS due
+    WHERE b.id = due.id AND cardinality(%(unclear)s) > 0
 ), result AS MATERIALIZED (
-    SELECT r.*, fence.state = 'unknown' AS late, fence.issued_at, fence.posting_at
+    SELECT r.*, fence.issued_at, fence.posting_at
     FROM fence
     CROSS JOIN unnest(%(mail_ids)s::uuid[], %(was)s::text[], %(statuses)s::text[], %(causes)s::text[],
-                      %(outcomes)s::text[], %(charged)s::boolean[], %(retry_s)s::float8[], %(alone)s::boolean[],
+                      %(outcomes)s::text[], %(charged)s::boolean[], %(retry_s)s::float8[], %(at_most)s::int[],
                       %(reasons)s::text[], %(details)s::text[], %(http_statuses)s::int[], %(codes)s::int[],
                       %(message_ids)s::text[])
-        AS r(mail_id, was, status, cause, outcome, charged, retry_s, alone, reason, detail, http_status, code,
+        AS r(mail_id, was, status, cause, outcome, charged, retry_s, at_most, reason, detail, http_status, code,
              message_id)
 ), changed AS (
     UPDATE atum.mail m
-    SET status = r.status, attempts = m.attempts + r.charged::int, tries = m.tries + (NOT r.late)::int,
-        reason = r.reason, detail = r.detail, provider_message_id = r.message_id,
+    SET status = CASE WHEN m.finished_at IS NULL THEN r.status ELSE m.status END,
+        duplicates = m.duplicates + (m.finished_at IS NOT NULL AND r.outcome = 'accepted')::int,
+        attempts = m.attempts + r.charged::int, tries = m.tries + 1, crashes = 0,
+        reason = CASE WHEN m.finished_at IS NULL THEN r.reason ELSE m.reason END,
+        detail = CASE WHEN m.finished_at IS NULL THEN r.detail ELSE m.detail END,
+        provider_message_id = coalesce(m.provider_message_id, r.message_id),
         due_at = clock_timestamp() + make_interval(secs => r.retry_s),
-        finished_at = CASE WHEN r.status IN ('sent', 'dead') THEN clock_timestamp() END
+        finished_at = CASE WHEN m.finished_at IS NOT NULL THEN m.finished_at
+                           WHEN r.status IN ('sent', 'dead') THEN clock_timestamp() END
     FROM result r WHERE m.id = r.mail_id
-    RETURNING m.id, m.cycle, m.lane, m.size, m.due_at, m.status, m.attempts, r.alone, r.reason, r.code
+    RETURNING m.id, m.cycle, m.lane, m.size, m.due_at, m.status, m.attempts, m.duplicates, r.was, r.cause, r.at_most,
+              r.reason, r.code, r.detail, m.duplicates > 0 OR m.status <> r.status AS finished_before
 ), attempted AS (
     INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, http_status, code,
                               provider_message_id, detail)
     SELECT mail_id, %(batch)s, %(token)s, outcome, charged, issued_at, posting_at, http_status, code, message_id,
            detail
-    FROM result WHERE NOT late
-), proven AS (
-    -- Given up meanwhile: the attempt is there, and the late answer replaces what it said.
-    UPDATE atum.attempt a
-    SET outcome = r.outcome, charged = r.charged, answered_at = clock_timestamp(), http_status = r.http_status,
-        code = r.code, provider_message_id = r.message_id, detail = r.detail
-    FROM result r WHERE r.late AND a.mail_id = r.mail_id AND a.batch_id = %(batch)s
+    FROM result
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
-    SELECT mail_id, cause, CASE WHEN late THEN 'unknown' ELSE was END, status, %(batch)s, detail FROM result
+    SELECT id, cause, CASE WHEN finished_before THEN status ELSE was END, status, %(batch)s, detail FROM changed
+), doubled AS (
+    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id)
+    SELECT id, 'duplicate_found', status, status, %(batch)s FROM changed WHERE duplicates > 0
 ), waiting AS (
-    INSERT INTO atum.ready (mail_id, lane, due_at, size, alone)
-    SELECT id, lane, due_at, size, alone FROM changed WHERE status = 'retrying'
+    INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most)
+    SELECT id, lane, due_at, size, at_most FROM changed WHERE status = 'retrying'
 ), buried AS (
     INSERT INTO atum.dead_letter (mail_id, cycle, reason, code, attempts)
     SELECT id, cycle, reason, code, attempts FROM changed WHERE status = 'dead'
@@ -228,29 +196,31 @@ SELECT (SELECT count(*) FROM fence),
        (SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper WHERE for_room AND until > now())
 """
 
-RECORDED = (
-    "SELECT FROM atum.attempt WHERE mail_id = %(mail)s AND batch_id = %(batch)s AND outcome = %(outcome)s"
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What every recording needs besides its outcomes."""
+
+    #: Whether content goes once the mail is accepted.
+    drop_content: bool
+    #: Seconds after its posting mark for which the provider may still go on with a POST.
+    patience_s: float
+    #: Seconds from then until the first search.
+    settle_s: float
 
 
 def record(
-    connection: Connection, *, batch: UUID, token: UUID, results: Sequence[Result], drop_content: bool
+    connection: Connection, *, batch: UUID, token: UUID, results: Sequence[Result], recording: Recording
 ) -> bool:
-    """Commit what became of every mail that was posted; False when these outcomes were recorded before.
+    """Commit what became of every mail that was posted; False when the batch is not posting under this token.
 
-    Repeating is safe. Raises `LookupError` when the batch is neither ours nor recorded, which no run of the
-    system may reach.
+    Then the outcomes were recorded before, or the batch was given up: `atum_workers.proof.late` knows which.
     """
-    values = _columns(results) | {"batch": batch, "token": token, "drop_content": drop_content}
+    values = _columns(results) | asdict(recording) | {"batch": batch, "token": token}
     with connection.cursor(row_factory=tuple_row) as cursor:
         arrays.register(cursor)
         row = cursor.execute(RECORD, values).fetchone()
-        if row is not None and row[0] == 1:
-            return True
-        first = {"mail": results[0].mail_id, "batch": batch, "outcome": results[0].outcome}
-        if cursor.execute(RECORDED, first).fetchone() is None:
-            raise LookupError(f"batch {batch} has neither our token nor our outcomes")
-        return False
+    return row is not None and row[0] == 1
 
 
 def _columns(results: Sequence[Result]) -> dict[str, Any]:
@@ -263,7 +233,7 @@ def _columns(results: Sequence[Result]) -> dict[str, Any]:
         "outcomes": arrays.Texts([r.outcome for r in results]),
         "charged": arrays.Booleans([r.charged for r in results]),
         "retry_s": arrays.Floats([r.retry_s for r in results]),
-        "alone": arrays.Booleans([r.alone for r in results]),
+        "at_most": arrays.Ints([r.at_most for r in results]),
         "reasons": arrays.Texts([r.reason for r in results]),
         "details": arrays.Texts([r.detail for r in results]),
         "http_statuses": arrays.Ints([r.http_status for r in results]),

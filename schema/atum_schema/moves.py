@@ -1,0 +1,184 @@
+"""Moving mails between statuses one by one: everything that is not the hot path goes through this statement.
+
+Whoever moves a mail has locked it and knows its status: lock order batch, mail by id, ready. Each move leaves an
+event; what follows from the new status (a place in `ready`, a dead letter, content that goes) follows here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import args_row
+
+from atum_schema import arrays
+from atum_schema.status import ENDED, PROVEN, Cause, Status, after
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from uuid import UUID
+
+    from atum_schema.database import Connection
+
+
+class Move(NamedTuple):
+    """One fact about one mail, and what changes with it."""
+
+    mail_id: UUID
+    #: Its status before.
+    was: str
+    cause: Cause
+    #: Why, in a stable word; kept in the log when the status changes.
+    reason: str | None = None
+    #: Why, for people; never an address or a body. In the event always, in the log when the status changes.
+    detail: str | None = None
+    batch_id: UUID | None = None
+    #: Seconds until the relay may issue it; None when it does not wait in `ready` afterwards.
+    due_s: float | None = None
+    #: The most mails that its next batch may hold.
+    at_most: int | None = None
+    #: Whether a POST was made that nobody has counted yet.
+    tried: bool = False
+    #: Whether the POST was this mail's own failure.
+    charged: bool = False
+    #: ErrorCode of the provider, for the dead letter.
+    code: int | None = None
+    #: Whether a worker died with this mail alone in its hands.
+    crashed: bool = False
+    #: The provider's MessageID that is proven now.
+    message_id: str | None = None
+    #: Proven copies at the provider beyond the first.
+    duplicates: int = 0
+
+    @property
+    def status(self) -> str:
+        """The status that follows."""
+        return after(Status(self.was), self.cause).value
+
+
+class Holder(NamedTuple):
+    """A batch that holds some of the mails in question, locked."""
+
+    id: UUID
+    state: str
+    mail_ids: list[UUID]
+
+
+LOCK_HOLDERS = """
+SELECT id, state, mail_ids FROM atum.batch WHERE mail_ids && %(ids)s ORDER BY id FOR UPDATE
+"""
+
+
+def lock_holders(connection: Connection, ids: Collection[UUID]) -> list[Holder]:
+    """Lock every batch, of any state, that holds one of the mails."""
+    with connection.cursor(row_factory=args_row(Holder)) as cursor:
+        return cursor.execute(LOCK_HOLDERS, {"ids": list(ids)}).fetchall()
+
+
+class Locked(NamedTuple):
+    """A mail whose row is locked."""
+
+    mail_id: UUID
+    status: str
+    crashes: int
+    duplicates: int
+
+
+LOCK = """
+SELECT id AS mail_id, status, crashes, duplicates FROM atum.mail WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+"""
+
+
+def lock(connection: Connection, ids: Collection[UUID]) -> list[Locked]:
+    """Lock the mails in order of their ids; those that do not exist are left out."""
+    with connection.cursor(row_factory=args_row(Locked), binary=True) as cursor:
+        return cursor.execute(LOCK, {"ids": sorted(ids)}).fetchall()
+
+
+LEAVE_BATCH = "UPDATE atum.batch SET mail_ids = %(rest)s WHERE id = %(batch)s"
+
+DELETE_BATCH = "DELETE FROM atum.batch WHERE id = %(batch)s"
+
+
+def shrink_batch(connection: Connection, *, batch: UUID, rest: Sequence[UUID], held: int) -> None:
+    """Leave `rest` (sorted) of the `held` mails of a locked batch; without any, the batch goes."""
+    if held and not rest:
+        connection.execute(DELETE_BATCH, {"batch": batch})
+    elif len(rest) < held:
+        connection.execute(LEAVE_BATCH, {"batch": batch, "rest": list(rest)})
+
+
+MOVE = """
+WITH move AS MATERIALIZED (
+    SELECT * FROM unnest(%(mail_ids)s::uuid[], %(was)s::text[], %(statuses)s::text[], %(causes)s::text[],
+                         %(reasons)s::text[], %(details)s::text[], %(batch_ids)s::uuid[], %(due_s)s::float8[],
+                         %(at_most)s::int[], %(tried)s::boolean[], %(charged)s::boolean[], %(codes)s::int[],
+                         %(crashed)s::boolean[], %(message_ids)s::text[], %(duplicates)s::int[])
+        AS t(mail_id, was, status, cause, reason, detail, batch_id, due_s, at_most, tried, charged, code, crashed,
+             message_id, duplicates)
+), changed AS (
+    UPDATE atum.mail m
+    SET status = v.status, tries = m.tries + v.tried::int, attempts = m.attempts + v.charged::int,
+        crashes = m.crashes + v.crashed::int, duplicates = greatest(m.duplicates, v.duplicates),
+        provider_message_id = coalesce(m.provider_message_id, v.message_id),
+        reason = CASE WHEN v.status = v.was THEN m.reason ELSE v.reason END,
+        detail = CASE WHEN v.status = v.was THEN m.detail ELSE v.detail END,
+        due_at = CASE WHEN v.status = v.was THEN m.due_at ELSE clock_timestamp() + make_interval(secs => v.due_s) END,
+        finished_at = CASE WHEN v.status = v.was THEN m.finished_at
+                           WHEN v.status = ANY(%(ends)s) THEN clock_timestamp() END
+    FROM move v WHERE m.id = v.mail_id
+    RETURNING m.id, m.lane, m.size, m.cycle, m.attempts, m.status, v.was, v.reason, v.code, v.due_s, v.at_most
+), explained AS (
+    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
+    SELECT mail_id, cause, was, status, batch_id, detail FROM move
+), waiting AS (
+    INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most)
+    SELECT id, lane, clock_timestamp() + make_interval(secs => due_s), size, at_most FROM changed
+    WHERE due_s IS NOT NULL
+), freed AS (
+    DELETE FROM atum.ready r USING changed c WHERE r.mail_id = c.id AND c.status <> c.was AND c.due_s IS NULL
+), buried AS (
+    INSERT INTO atum.dead_letter (mail_id, cycle, reason, code, attempts)
+    SELECT id, cycle, reason, code, attempts FROM changed WHERE status = 'dead' AND was <> 'dead'
+), risen AS (
+    DELETE FROM atum.dead_letter d USING changed c
+    WHERE d.mail_id = c.id AND d.cycle = c.cycle AND c.was = 'dead' AND c.status <> 'dead'
+), dropped AS (
+    DELETE FROM atum.content t USING changed c
+    WHERE t.mail_id = c.id AND c.status <> c.was
+          AND (c.status IN ('expired', 'canceled', 'suppressed') OR (c.status = ANY(%(proven)s) AND %(drop_content)s))
+)
+SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper
+WHERE until > now() AND (for_room OR (for_mail AND EXISTS (SELECT FROM move WHERE due_s IS NOT NULL)))
+"""
+
+
+def apply(connection: Connection, moves: Sequence[Move], *, drop_content: bool = False) -> None:
+    """Make the moves, in the caller's transaction. The mails are locked, and each appears once.
+
+    `drop_content` says that the content of a mail that is proven to be sent is not kept.
+    """
+    if not moves:
+        return
+    values: dict[str, Any] = {
+        "ends": [status.value for status in ENDED],
+        "proven": [status.value for status in PROVEN],
+        "drop_content": drop_content,
+        "mail_ids": arrays.Uuids([m.mail_id for m in moves]),
+        "was": arrays.Texts([m.was for m in moves]),
+        "statuses": arrays.Texts([m.status for m in moves]),
+        "causes": arrays.Texts([m.cause.value for m in moves]),
+        "reasons": arrays.Texts([m.reason for m in moves]),
+        "details": arrays.Texts([m.detail for m in moves]),
+        "batch_ids": [m.batch_id for m in moves],
+        "due_s": arrays.Floats([m.due_s for m in moves]),
+        "at_most": arrays.Ints([m.at_most for m in moves]),
+        "tried": arrays.Booleans([m.tried for m in moves]),
+        "charged": arrays.Booleans([m.charged for m in moves]),
+        "codes": arrays.Ints([m.code for m in moves]),
+        "crashed": arrays.Booleans([m.crashed for m in moves]),
+        "message_ids": arrays.Texts([m.message_id for m in moves]),
+        "duplicates": arrays.Ints([m.duplicates for m in moves]),
+    }
+    with connection.cursor() as cursor:
+        arrays.register(cursor)
+        cursor.execute(MOVE, values)

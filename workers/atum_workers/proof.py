@@ -1,0 +1,251 @@
+"""Proof that the provider took a mail, and answers that come late. Neither is ever discarded.
+
+A proof ends a mail wherever it is: waiting for a resend, held, dead. It cannot stop a POST that is under way; when
+that one is accepted too, the second copy is counted. Lock order: batch, mail by id, ready.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg.rows import args_row, tuple_row
+
+from atum_schema import arrays, moves
+from atum_schema.moves import Move
+from atum_schema.status import WAITING, Cause, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from atum_schema.database import Connection
+    from atum_schema.moves import Holder, Locked
+    from atum_workers.store import Result
+
+
+class Proof(NamedTuple):
+    """The provider has this mail, from this POST."""
+
+    mail_id: UUID
+    batch_id: UUID
+    message_id: str
+    #: How it became known, for people.
+    detail: str | None = None
+
+
+class Known(NamedTuple):
+    """An acceptance that is in the log already."""
+
+    mail_id: UUID
+    batch_id: UUID
+    message_id: str
+
+
+KNOWN = """
+SELECT mail_id, batch_id, provider_message_id AS message_id FROM atum.attempt
+WHERE mail_id = ANY(%(ids)s) AND outcome = 'accepted'
+"""
+
+# A restored database may have lost the attempt; what the provider says makes it anew, without its times.
+ACCEPTED = """
+INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, provider_message_id,
+                          detail)
+SELECT mail_id, batch_id, batch_id, 'accepted', false, to_timestamp(0), to_timestamp(0), message_id, detail
+FROM unnest(%(mail_ids)s::uuid[], %(batch_ids)s::uuid[], %(message_ids)s::text[], %(details)s::text[])
+    AS t(mail_id, batch_id, message_id, detail)
+ON CONFLICT (mail_id, batch_id) DO UPDATE
+SET outcome = 'accepted', answered_at = clock_timestamp(), provider_message_id = excluded.provider_message_id,
+    detail = excluded.detail, http_status = NULL, code = NULL
+WHERE atum.attempt.outcome <> 'accepted'
+"""
+
+READY = "SELECT mail_id FROM atum.ready WHERE mail_id = ANY(%(ids)s) ORDER BY mail_id FOR UPDATE"
+
+
+def prove(connection: Connection, proofs: Sequence[Proof], *, cause: Cause, drop_content: bool) -> set[UUID]:
+    """Record acceptances in one transaction; give the mails concerned. Repeating is safe.
+
+    A mail for which two acceptances are known counts them as duplicates, with an event.
+    """
+    ids = {proof.mail_id for proof in proofs}
+    while ids:
+        with connection.transaction():
+            holders = moves.lock_holders(connection, ids)
+            locked = moves.lock(connection, ids)
+            if _somewhere_else(connection, holders, locked):
+                continue
+            _apply(connection, proofs, holders, locked, cause=cause, drop_content=drop_content)
+            break
+    return ids
+
+
+def _somewhere_else(connection: Connection, holders: Sequence[Holder], locked: Sequence[Locked]) -> bool:
+    """Whether a relay has moved a waiting mail into a batch that was not there to be locked."""
+    held = {mail_id for holder in holders for mail_id in holder.mail_ids}
+    waiting = [m.mail_id for m in locked if Status(m.status) in WAITING and m.mail_id not in held]
+    if not waiting:
+        return False
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return len(cursor.execute(READY, {"ids": waiting}).fetchall()) < len(waiting)
+
+
+def _apply(
+    connection: Connection,
+    proofs: Sequence[Proof],
+    holders: Sequence[Holder],
+    locked: Sequence[Locked],
+    *,
+    cause: Cause,
+    drop_content: bool,
+) -> None:
+    with connection.cursor(row_factory=args_row(Known)) as cursor:
+        known = set(cursor.execute(KNOWN, {"ids": [mail.mail_id for mail in locked]}).fetchall())
+    exist = {mail.mail_id for mail in locked}
+    news = [
+        p for p in proofs if p.mail_id in exist and Known(p.mail_id, p.batch_id, p.message_id) not in known
+    ]
+    _write_attempts(connection, news)
+    first = {proof.mail_id: proof for proof in reversed(news)}
+    moved = [
+        Move(m.mail_id, m.status, cause, detail=p.detail, batch_id=p.batch_id, message_id=p.message_id)
+        for m in locked
+        if (p := first.get(m.mail_id)) is not None
+    ]
+    moves.apply(connection, moved, drop_content=drop_content)
+    copies: defaultdict[UUID, set[str]] = defaultdict(set)
+    for mail_id, _, message_id in (*known, *(proof[:3] for proof in news)):
+        copies[mail_id].add(message_id)
+    status = {move.mail_id: move.status for move in moved}
+    doubled = [
+        _duplicate(mail, status[mail.mail_id], first[mail.mail_id], len(copies[mail.mail_id]))
+        for mail in locked
+        if mail.mail_id in status and len(copies[mail.mail_id]) - 1 > mail.duplicates
+    ]
+    moves.apply(connection, doubled)
+    for holder in holders:
+        if holder.state != "posting":
+            rest = sorted(set(holder.mail_ids) - exist)
+            moves.shrink_batch(connection, batch=holder.id, rest=rest, held=len(holder.mail_ids))
+
+
+def _duplicate(mail: Locked, status: str, proof: Proof, copies: int) -> Move:
+    return Move(
+        mail.mail_id,
+        status,
+        Cause.DUPLICATE_FOUND,
+        detail=f"{copies} copies are proven",
+        batch_id=proof.batch_id,
+        duplicates=copies - 1,
+    )
+
+
+def _write_attempts(connection: Connection, proofs: Sequence[Proof]) -> None:
+    once = {(proof.mail_id, proof.batch_id): proof for proof in reversed(proofs)}.values()
+    with connection.cursor() as cursor:
+        arrays.register(cursor)
+        cursor.execute(
+            ACCEPTED,
+            {
+                "mail_ids": arrays.Uuids([proof.mail_id for proof in once]),
+                "batch_ids": arrays.Uuids([proof.batch_id for proof in once]),
+                "message_ids": arrays.Texts([proof.message_id for proof in once]),
+                "details": arrays.Texts([proof.detail for proof in once]),
+            },
+        )
+
+
+RESOLVED = """
+SELECT mail_id, outcome FROM atum.attempt WHERE mail_id = ANY(%(ids)s) AND batch_id = %(batch)s
+"""
+
+OPEN_ELSEWHERE = """
+SELECT DISTINCT mail_id FROM atum.attempt
+WHERE mail_id = ANY(%(ids)s) AND batch_id <> %(batch)s AND outcome = 'unknown'
+"""
+
+REFUSED = """
+UPDATE atum.attempt a
+SET outcome = r.outcome, charged = r.charged, answered_at = clock_timestamp(), http_status = r.http_status,
+    code = r.code, detail = r.detail
+FROM unnest(%(mail_ids)s::uuid[], %(outcomes)s::text[], %(charged)s::boolean[], %(http_statuses)s::int[],
+            %(codes)s::int[], %(details)s::text[]) AS r(mail_id, outcome, charged, http_status, code, detail)
+WHERE a.mail_id = r.mail_id AND a.batch_id = %(batch)s AND a.outcome = 'unknown'
+"""
+
+
+def late(connection: Connection, *, batch: UUID, results: Sequence[Result], drop_content: bool) -> None:
+    """Record the answer to a POST whose batch was given up meanwhile, in two transactions that may be repeated.
+
+    Nothing happens to outcomes that are recorded already. An acceptance is proof. A refusal moves a mail that still
+    waits for this answer; one that has moved on, or has another POST unresolved, only gets the fact.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        values = {"ids": [result.mail_id for result in results], "batch": batch}
+        resolved: dict[UUID, str] = dict(cursor.execute(RESOLVED, values).fetchall())
+    accepted = [
+        Proof(r.mail_id, batch, r.provider_message_id or "", r.detail or "a late answer")
+        for r in results
+        if r.outcome == "accepted" and resolved.get(r.mail_id) != "accepted"
+    ]
+    prove(connection, accepted, cause=Cause.PROVIDER_ACCEPTED, drop_content=drop_content)
+    refused = [
+        r for r in results if r.outcome in {"rejected", "deferred"} and resolved.get(r.mail_id) == "unknown"
+    ]
+    if refused:
+        with connection.transaction():
+            _refuse(connection, batch, {result.mail_id: result for result in refused})
+
+
+def _refuse(connection: Connection, batch: UUID, results: dict[UUID, Result]) -> None:
+    holders = [holder for holder in moves.lock_holders(connection, results) if holder.id == batch]
+    held = {mail_id for holder in holders for mail_id in holder.mail_ids}
+    locked = moves.lock(connection, results)
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        values = {"ids": list(results), "batch": batch}
+        elsewhere = {mail_id for (mail_id,) in cursor.execute(OPEN_ELSEWHERE, values)}
+    settled = {m.mail_id for m in locked if m.status == Status.UNKNOWN and m.mail_id in held} - elsewhere
+    moves.apply(
+        connection,
+        [
+            _settled(m, batch, results[m.mail_id])
+            if m.mail_id in settled
+            else Move(
+                m.mail_id, m.status, Cause.ANSWERED_LATE, detail=results[m.mail_id].detail, batch_id=batch
+            )
+            for m in locked
+        ],
+    )
+    for holder in holders:
+        rest = sorted(held - settled)
+        moves.shrink_batch(connection, batch=batch, rest=rest, held=len(holder.mail_ids))
+    rows = list(results.values())
+    with connection.cursor() as cursor:
+        arrays.register(cursor)
+        cursor.execute(
+            REFUSED,
+            {
+                "batch": batch,
+                "mail_ids": arrays.Uuids([r.mail_id for r in rows]),
+                "outcomes": arrays.Texts([r.outcome for r in rows]),
+                "charged": arrays.Booleans([r.charged for r in rows]),
+                "http_statuses": arrays.Ints([r.http_status for r in rows]),
+                "codes": arrays.Ints([r.code for r in rows]),
+                "details": arrays.Texts([r.detail for r in rows]),
+            },
+        )
+
+
+def _settled(mail: Locked, batch: UUID, result: Result) -> Move:
+    return Move(
+        mail.mail_id,
+        mail.status,
+        Cause(result.cause),
+        reason=result.reason,
+        detail=result.detail,
+        batch_id=batch,
+        due_s=result.retry_s,
+        at_most=result.at_most,
+        charged=result.charged,
+        code=result.code,
+    )

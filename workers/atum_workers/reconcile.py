@@ -1,0 +1,222 @@
+"""Settling one unknown batch: a round of searches, and what follows from it.
+
+::
+
+    begin ─▶ control, per stream ─▶ search every unresolved batch ─▶ prove what was found ─▶ conclude
+      │
+      not due, or somebody else's
+
+The control comes first: an index that shows it has come past the anchor before it is asked for the mails.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from atum_schema.addresses import parse_addresses
+from atum_schema.moves import Move
+from atum_schema.status import Cause
+from atum_workers import proof, settling
+from atum_workers import reconcile_store as store
+from atum_workers.deadline import Deadline
+from atum_workers.proof import Proof
+from atum_workers.render import BATCH_KEY, MAIL_KEY
+from atum_workers.search import Found, SearchFailed
+from atum_workers.settling import Again, Resend, Search, SettlePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
+    from psycopg_pool import ConnectionPool
+
+    from atum_schema.database import Connection
+    from atum_schema.moves import Locked
+    from atum_workers.reconcile_store import Begun, Sought
+
+log = logging.getLogger(__name__)
+
+
+class Searchable(Protocol):
+    """Whoever can be asked what was accepted."""
+
+    def search(self, *, stream: str, key: str, value: UUID, deadline: Deadline) -> list[Found]:
+        """Find messages by one of our ids. Raises `SearchFailed`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What a round of searches came to."""
+
+    worth: Search
+    #: In words, for the events.
+    detail: str
+    found: tuple[Found, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """Everything that settling needs; built once, used by all threads."""
+
+    pool: ConnectionPool[Connection]
+    provider: Searchable
+    policy: SettlePolicy
+    #: Lanes whose mails go out again when nothing is found.
+    resend_lanes: frozenset[str]
+    drop_content: bool
+    #: Seconds for one search.
+    request_timeout_s: float
+    #: Seconds for which a round belongs to whoever began it.
+    round_lease_s: float
+
+    def reconcile(self, batch: UUID) -> None:
+        """Make one round for the batch if its search is due; returns when what follows is committed.
+
+        Raises what the database raises when it is away: the round's lease runs out, and the next one repeats it.
+        """
+        with self.pool.connection() as connection:
+            begun = store.begin(connection, batch=batch, lease_s=self.round_lease_s)
+            if begun is None:
+                return
+            mails = store.sought(connection, begun.mail_ids)
+            controls = {
+                stream: store.control(connection, stream=stream, anchor=begun.anchor_at)
+                for stream in sorted({mail.stream for mail in mails})
+            }
+        found = self._search(begun, mails, controls)
+        with self.pool.connection() as connection:
+            proven = self._prove(connection, mails, found)
+            self._conclude(connection, batch, begun, found, [m for m in mails if m.id not in proven])
+
+    def _search(self, begun: Begun, mails: Sequence[Sought], controls: dict[str, UUID | None]) -> Round:
+        found: list[Found] = []
+        try:
+            for stream, mail_id in controls.items():
+                if mail_id is not None and not self._ask(stream, MAIL_KEY, mail_id):
+                    return Round(
+                        worth=Search.FAILED,
+                        detail="the provider's index does not show a later mail yet, so the search counts for nothing",
+                    )
+            for stream, key, value in _questions(begun, mails):
+                found += self._ask(stream, key, value)
+        except SearchFailed as error:
+            return Round(
+                worth=Search.FAILED,
+                detail=f"the search failed, so it counts for nothing: {error}",
+                found=tuple(found),
+            )
+        if all(mail_id is not None for mail_id in controls.values()):
+            return Round(
+                worth=Search.CONTROLLED, detail="not found, where a later mail was found", found=tuple(found)
+            )
+        return Round(
+            worth=Search.UNCONTROLLED,
+            detail="not found; no later mail proves how far the provider's index is",
+            found=tuple(found),
+        )
+
+    def _ask(self, stream: str, key: str, value: UUID) -> list[Found]:
+        deadline = Deadline.start(self.request_timeout_s)
+        return self.provider.search(stream=stream, key=key, value=value, deadline=deadline)
+
+    def _prove(self, connection: Connection, mails: Sequence[Sought], found: Round) -> set[UUID]:
+        ours = {mail.id: _recipients(mail) for mail in mails}
+        proofs = []
+        for each in found.found:
+            if not each.recipients <= ours.get(each.mail_id, each.recipients):
+                log.error(
+                    "the provider has mail %s with recipients that are not its own; no proof", each.mail_id
+                )
+                continue
+            proofs.append(
+                Proof(each.mail_id, each.batch_id, each.message_id, "found by a search of the provider")
+            )
+        return proof.prove(connection, proofs, cause=Cause.FOUND, drop_content=self.drop_content)
+
+    def _conclude(
+        self, connection: Connection, batch: UUID, begun: Begun, found: Round, left: Sequence[Sought]
+    ) -> None:
+        step = settling.after_search(
+            found.worth,
+            searches=begun.searches,
+            failures=begun.failures,
+            age=begun.age,
+            policy=self.policy,
+        )
+        counted = step.searches > begun.searches
+        detail = (
+            f"{found.detail} (search {step.searches} of {len(self.policy.schedule)})"
+            if counted
+            else found.detail
+        )
+        searched = _Searched(batch, detail)
+        if isinstance(step, Again):
+            store.conclude(
+                connection,
+                batch=batch,
+                search_at=begun.search_at,
+                again=store.NextSearch(step.seconds, step.searches, step.failures),
+                decide=lambda mail: [searched.move(mail)],
+            )
+            return
+        by_id = {mail.id: mail for mail in left}
+        decide: Callable[[Locked], list[Move]] = lambda mail: [  # noqa: E731 - two lines, used once
+            searched.move(mail),
+            self._verdict(mail, by_id[mail.mail_id], batch, begun, len(left)),
+        ]
+        store.conclude(connection, batch=batch, search_at=begun.search_at, again=None, decide=decide)
+
+    def _verdict(self, locked: Locked, mail: Sought, batch: UUID, begun: Begun, mails: int) -> Move:
+        verdict = settling.verdict(
+            resend=(mail.on_unknown or self._default(begun.lane)) == "resend",
+            expired=mail.expired,
+            tries=mail.tries,
+            crashes=mail.crashes,
+            posted_ago=begun.age if mail.posted_ago is None else mail.posted_ago,
+            mails=mails,
+            policy=self.policy,
+        )
+        detail = f"not found {begun.age:.0f} s after the provider could last have accepted it"
+        if isinstance(verdict, Resend):
+            return Move(
+                mail.id,
+                locked.status,
+                verdict.cause,
+                reason="not_found",
+                detail=detail,
+                batch_id=batch,
+                due_s=0.0,
+                at_most=verdict.at_most,
+            )
+        return Move(
+            mail.id, locked.status, verdict.cause, reason=verdict.reason, detail=detail, batch_id=batch
+        )
+
+    def _default(self, lane: str) -> str:
+        return "resend" if lane in self.resend_lanes else "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """The event that every mail of a round gets."""
+
+    batch: UUID
+    detail: str
+
+    def move(self, mail: Locked) -> Move:
+        return Move(mail.mail_id, mail.status, Cause.SEARCHED, detail=self.detail, batch_id=self.batch)
+
+
+def _questions(begun: Begun, mails: Sequence[Sought]) -> list[tuple[str, str, UUID]]:
+    """List what to ask: every unresolved batch of every mail, per stream; or each mail where no batch is known."""
+    if begun.by_mail:
+        return [(mail.stream, MAIL_KEY, mail.id) for mail in mails]
+    return sorted({(mail.stream, BATCH_KEY, batch) for mail in mails for batch in mail.batches})
+
+
+def _recipients(mail: Sought) -> frozenset[str]:
+    lines = [line for line in (mail.to_line, mail.cc_line, mail.bcc_line) if line]
+    return frozenset(address.email.lower() for line in lines for address in parse_addresses(line, field="to"))
