@@ -47,6 +47,7 @@ HURRIED: Mapping[str, str] = {
     "ATUM_POLL_S": "0.1",
     "ATUM_TICKET_LOST_AFTER_S": "1",
     "ATUM_PUBLISH_TIMEOUT_S": "1",
+    "ATUM_PULL_AFTER_S": "1",
     "ATUM_RETRY_BASE_S": "0.05",
     "ATUM_RETRY_MAX_S": "0.5",
     "ATUM_THREADS": "2",

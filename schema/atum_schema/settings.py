@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     window: int = Field(
         32, ge=1, le=10_000, description="Batches that may be in flight per lane and account, at most."
     )
-    rates: str = Field(
-        "",
+    rates: str | None = Field(
+        None,
         description="Mails per second that lanes may issue, as lane=rate[,lane=rate…]; others have no limit.",
     )
     outage_share: float = Field(
@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         description="How often a mail may be alone with a worker that dies, before it is dead.",
     )
 
+    pull_after_s: float = Field(
+        2.0,
+        gt=0,
+        le=3600,
+        description="Workers take a batch from Postgres when its ticket is this late.",
+    )
     threads: int = Field(8, ge=1, le=256, description="Worker threads per lane.")
     request_timeout_s: float = Field(
         60.0, gt=0, le=600, description="Total deadline from claim to the end of the answer."
@@ -233,8 +239,8 @@ class Settings(BaseSettings):
 
     @field_validator("rates")
     @classmethod
-    def _are_rates(cls, value: str, info: ValidationInfo) -> str:
-        pairs = [_pair(part) for part in _names(value)]
+    def _are_rates(cls, value: str | None, info: ValidationInfo) -> str | None:
+        pairs = [_pair(part) for part in _names(value or "")]
         lanes = _names(info.data.get("lanes", ""))
         for lane, rate in pairs:
             if lane not in lanes:
@@ -276,7 +282,7 @@ class Settings(BaseSettings):
     @property
     def lane_rates(self) -> dict[str, float]:
         """Mails per second that a lane may issue; lanes that are not in it have no limit."""
-        return dict(map(_pair, _names(self.rates)))
+        return dict(map(_pair, _names(self.rates or "")))
 
     @property
     def flow_policy(self) -> Policy:

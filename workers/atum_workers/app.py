@@ -18,6 +18,7 @@ from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery, go_on
 from atum_workers.postmark import Postmark
+from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, Puller
 from atum_workers.reconcile import Reconciliation
 from atum_workers.retry import RetryPolicy
 from atum_workers.settling import SettlePolicy
@@ -72,6 +73,7 @@ class Runtime(Middleware):
         self._token = configured.need_postmark_token()
         self._delivery: Delivery | None = None
         self._reconciliation: Reconciliation | None = None
+        self._pullers: list[Puller] = []
         self._workers = 0
 
     def deliver(self, batch: str) -> None:
@@ -92,10 +94,18 @@ class Runtime(Middleware):
         if self._delivery is None:
             self._open()
 
+    def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        del broker, worker
+        for puller in self._pullers:
+            puller.stop()
+
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         del broker, worker
         self._workers -= 1
         if self._workers == 0 and self._delivery is not None:
+            for puller in self._pullers:
+                puller.join()
+            self._pullers.clear()
             self._delivery.provider.close()
             self._delivery.pool.close()
             self._delivery = self._reconciliation = None
@@ -108,6 +118,9 @@ class Runtime(Middleware):
         provider = Postmark(base_url=configured.postmark_url, token=self._token)
         self._delivery = self._make_delivery(pool, provider)
         self._reconciliation = self._make_reconciliation(pool, provider)
+        self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation)
+        for puller in self._pullers:
+            puller.start()
 
     def _make_delivery(self, pool: ConnectionPool[Connection], provider: Postmark) -> Delivery:
         configured = self._settings
@@ -151,3 +164,28 @@ class Runtime(Middleware):
             request_timeout_s=configured.request_timeout_s,
             round_lease_s=configured.posting_lease_s,
         )
+
+    def _make_pullers(
+        self, pool: ConnectionPool[Connection], delivery: Delivery, reconciliation: Reconciliation
+    ) -> list[Puller]:
+        configured = self._settings
+        of_lanes = [
+            Puller(
+                name=lane,
+                statement=OVERDUE_LANE,
+                work=delivery.deliver,
+                pool=pool,
+                threads=configured.threads,
+                after_s=configured.pull_after_s,
+            )
+            for lane in configured.lane_names
+        ]
+        of_searches = Puller(
+            name="searches",
+            statement=OVERDUE_SEARCHES,
+            work=reconciliation.reconcile,
+            pool=pool,
+            threads=RECONCILERS,
+            after_s=configured.pull_after_s,
+        )
+        return [*of_lanes, of_searches]
