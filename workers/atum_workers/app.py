@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -17,6 +20,7 @@ from atum_schema import database, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery, go_on
+from atum_workers.flow_reporter import FlowReporter
 from atum_workers.postmark import Postmark
 from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, Puller
 from atum_workers.reconcile import Reconciliation
@@ -73,7 +77,10 @@ class Runtime(Middleware):
         self._token = configured.need_postmark_token()
         self._delivery: Delivery | None = None
         self._reconciliation: Reconciliation | None = None
+        self._reporter: FlowReporter | None = None
         self._pullers: list[Puller] = []
+        self._busy: Counter[str] = Counter()
+        self._busy_lock = threading.Lock()
         self._workers = 0
 
     def deliver(self, batch: str) -> None:
@@ -94,6 +101,18 @@ class Runtime(Middleware):
         if self._delivery is None:
             self._open()
 
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        del broker
+        with self._busy_lock:
+            self._busy[message.queue_name] += 1
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        del broker, result, exception
+        with self._busy_lock:
+            self._busy[message.queue_name] -= 1
+
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         del broker, worker
         for puller in self._pullers:
@@ -106,23 +125,29 @@ class Runtime(Middleware):
             for puller in self._pullers:
                 puller.join()
             self._pullers.clear()
+            if self._reporter is not None:
+                self._reporter.close()
             self._delivery.provider.close()
             self._delivery.pool.close()
-            self._delivery = self._reconciliation = None
+            self._delivery = self._reconciliation = self._reporter = None
 
     def _open(self) -> None:
         configured = self._settings
-        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2
+        size = configured.threads * len(configured.lane_names) + RECONCILERS + 3
         pool = database.pool(configured.database_url.get_secret_value(), name="worker", size=size)
         pool.open()
         provider = Postmark(base_url=configured.postmark_url, token=self._token)
-        self._delivery = self._make_delivery(pool, provider)
+        self._reporter = FlowReporter(pool, configured.flow_policy)
+        self._reporter.start()
+        self._delivery = self._make_delivery(pool, provider, self._reporter)
         self._reconciliation = self._make_reconciliation(pool, provider)
         self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation)
         for puller in self._pullers:
             puller.start()
 
-    def _make_delivery(self, pool: ConnectionPool[Connection], provider: Postmark) -> Delivery:
+    def _make_delivery(
+        self, pool: ConnectionPool[Connection], provider: Postmark, reporter: FlowReporter
+    ) -> Delivery:
         configured = self._settings
         return Delivery(
             pool=pool,
@@ -144,6 +169,7 @@ class Runtime(Middleware):
                 settle_s=configured.settle_schedule[0],
             ),
             record_patience_s=configured.stop_timeout_s,
+            answered=reporter.report,
             reached=self._reached,
         )
 
@@ -177,6 +203,7 @@ class Runtime(Middleware):
                 pool=pool,
                 threads=configured.threads,
                 after_s=configured.pull_after_s,
+                busy=partial(self._busy.__getitem__, topology.deliver_queue(lane)),
             )
             for lane in configured.lane_names
         ]
@@ -187,5 +214,6 @@ class Runtime(Middleware):
             pool=pool,
             threads=RECONCILERS,
             after_s=configured.pull_after_s,
+            busy=partial(self._busy.__getitem__, topology.RECONCILE),
         )
         return [*of_lanes, of_searches]

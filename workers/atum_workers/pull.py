@@ -1,8 +1,9 @@
 """Pulling batches from Postgres while RabbitMQ brings no tickets: down, blocked, partitioned, or its queue broken.
 
 Whoever looks needs no news of the broker. A batch whose ticket was not confirmed in time, or that nobody claimed
-although its ticket was due again, is overdue; as long as tickets travel, there are none. A ticket that comes later
-finds the batch claimed and is worthless, as ever.
+although its ticket was due again or was repeated twice, is overdue; as long as tickets travel and workers keep up, there
+are none. A ticket that comes later finds the batch claimed and is worthless, as ever. Pulling only ever uses threads
+that tickets leave idle.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import PoolTimeout
+
+from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +37,7 @@ OVERDUE_LANE = """
 SELECT id FROM atum.batch
 WHERE lane = %(name)s AND state = 'issued'
       AND (publish_after < clock_timestamp() - make_interval(secs => %(after_s)s)
+           OR publishes >= 2
            OR (published_at IS NULL AND issued_at < clock_timestamp() - make_interval(secs => %(after_s)s)))
 ORDER BY issued_at LIMIT %(limit)s
 """
@@ -49,7 +53,8 @@ class Puller(threading.Thread):
     """Looks for overdue batches and does their work, `threads` at once, until `stop()`.
 
     `statement` gives their ids (for the lane `name`), `work` does the work of one and may raise what the database
-    raises. A batch is overdue `after_s` seconds after its ticket should have come.
+    raises. A batch is overdue `after_s` seconds after its ticket should have come. `busy` says how many threads work on
+    tickets now.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Puller(threading.Thread):
         pool: ConnectionPool[Connection],
         threads: int,
         after_s: float,
+        busy: Callable[[], int],
     ) -> None:
         super().__init__(name=f"atum-pull-{name}", daemon=True)
         self._values = {"name": name, "after_s": after_s, "limit": 4 * threads}
@@ -69,9 +75,11 @@ class Puller(threading.Thread):
         self._pool = pool
         self._threads = threads
         self._after_s = after_s
+        self._busy = busy
         self._stopping = threading.Event()
         self._under_way: set[UUID] = set()
         self._pulling = False
+        self._seldom = Seldom()
 
     def stop(self) -> None:
         """Take up nothing more; `join` returns when what is under way is done."""
@@ -89,13 +97,16 @@ class Puller(threading.Thread):
                     pause = _LOOK_S
                     continue
                 self._say(pulling=bool(overdue))
-                for batch in overdue[: self._threads - len(self._under_way)]:
+                for batch in overdue[: self._idle()]:
                     self._under_way.add(batch)
                     executor.submit(self._do, batch)
                 pause = _BUSY_S if overdue else min(_LOOK_S, self._after_s)
 
+    def _idle(self) -> int:
+        return max(0, self._threads - len(self._under_way) - self._busy())
+
     def _look(self) -> list[UUID]:
-        if len(self._under_way) >= self._threads:
+        if not self._idle():
             return []
         with self._pool.connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
             overdue = [batch for (batch,) in cursor.execute(self._statement, self._values)]
@@ -114,6 +125,6 @@ class Puller(threading.Thread):
             self._under_way.discard(batch)
 
     def _say(self, *, pulling: bool) -> None:
-        if pulling and not self._pulling:
-            log.warning("pull: RabbitMQ brings no tickets, taking batches of %s from Postgres", self.name)
+        if pulling and not self._pulling and self._seldom.due():
+            log.warning("pull: RabbitMQ brings no tickets, taking batches from Postgres: %s", self.name)
         self._pulling = pulling
