@@ -50,6 +50,9 @@ HURRIED: Mapping[str, str] = {
     "ATUM_PULL_AFTER_S": "1",
     "ATUM_RETRY_BASE_S": "0.05",
     "ATUM_RETRY_MAX_S": "0.5",
+    "ATUM_PROBE_S": "0.2",
+    "ATUM_PROBE_MAX_S": "1",
+    "ATUM_PAUSE_PROBE_S": "0.2",
     "ATUM_THREADS": "2",
     # Dramatiq's own: milliseconds until a lost consumer starts again.
     "dramatiq_restart_delay": "200",
@@ -179,6 +182,10 @@ class System:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             return connection.execute(statement, values).fetchall()
 
+    def widen(self) -> None:
+        """Make every window as wide as it may get, as it is in a lane that has been busy."""
+        self.query("UPDATE atum.flow SET size = ceiling RETURNING lane")
+
     def statuses(self, ids: Iterable[UUID]) -> Counter[str]:
         """Count the stored statuses of these mails."""
         rows = self.query("SELECT status FROM atum.mail WHERE id = ANY(%(ids)s)", ids=list(ids))
@@ -187,7 +194,9 @@ class System:
     def await_status(self, mail_id: UUID, status: str, *, seconds: float = 15) -> None:
         """Wait until the mail has this status, `sending` included."""
         if not eventually(lambda: self.mailer.get(mail_id).status == status, seconds=seconds):
-            raise AssertionError(f"{self.mailer.get(mail_id)} is not {status}; {self.story(mail_id)}")
+            raise AssertionError(
+                f"{self.mailer.get(mail_id)} is not {status}; {self.story(mail_id)}; {self._tails()}"
+            )
 
     def await_posting(self) -> UUID:
         """Wait until some batch has its posting mark; give its id."""

@@ -18,8 +18,9 @@ import psycopg
 from atum_producers import relay_store as store
 from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
-from atum_schema import database, topology
+from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
+from atum_schema.restore import Watch
 
 if TYPE_CHECKING:
     from atum_schema.database import Connection
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RECONNECT_S: Final = 0.5
+_SHORTEST_SLEEP_S: Final = 0.01
 # A transaction that began long ago may commit mail with an old due time: every so often all due times are looked at.
 _FULL_SCAN_S: Final = 1.0
 _SLACK: Final = timedelta(seconds=2)
@@ -72,7 +74,7 @@ class Relay:
             queues=[*map(topology.deliver_queue, names), topology.RECONCILE, topology.DEAD],
             timeout_s=settings.publish_timeout_s,
         )
-        self._sweeper = Sweeper(settings, self._publisher, self._stopping)
+        self._sweeper = Sweeper(settings, self._publisher, Watch(), self._stopping)
 
     def stop(self) -> None:
         """Ask the relay to stop; safe from a signal handler. `run` returns within a poll interval."""
@@ -107,10 +109,15 @@ class Relay:
             self._stopping.wait(_RECONNECT_S)
 
     def _prepare(self, connection: Connection) -> None:
+        self._sweeper.look_through(connection)
         connection.execute("LISTEN atum_ready")
         for lane in self._lanes:
-            store.ensure_flow(
-                connection, lane=lane.name, account=self._settings.account, size=self._settings.window
+            flow_store.ensure(
+                connection,
+                lane=lane.name,
+                account=self._settings.account,
+                ceiling=self._settings.window,
+                rate=self._settings.lane_rates.get(lane.name),
             )
 
     def _look(self, connection: Connection) -> list[store.Look]:
@@ -139,13 +146,14 @@ class Relay:
             batch_mails=settings.batch_mails,
             batch_bytes=settings.batch_bytes,
             publish_timeout_s=settings.publish_timeout_s,
+            policy=settings.flow_policy,
         )
         lane.note(issued)
         self._publisher.publish([ticket(batch, lane.name) for batch in issued.batches])
         return len(issued.batches)
 
     def _sleep(self, connection: Connection, looks: list[store.Look]) -> None:
-        """Sleep until mail comes, a window has room, or the poll interval is over.
+        """Sleep until mail comes, a window has room or may have by now, or the poll interval is over.
 
         Nobody is told to notify about what would not help: mail that has no room, or room that no mail waits for.
         The look after falling asleep closes the gap in which a producer saw nobody sleeping. What it still misses
@@ -163,6 +171,8 @@ class Relay:
         if any(look.due and look.room > 0 for look in again):
             store.wake(connection, self._id)
             return
-        for _ in connection.notifies(timeout=self._settings.poll_s, stop_after=1):
+        waits = [look.wait_s for look in again if look.due and look.wait_s is not None]
+        timeout = min([self._settings.poll_s, *[max(_SHORTEST_SLEEP_S, wait) for wait in waits]])
+        for _ in connection.notifies(timeout=timeout, stop_after=1):
             break
         store.wake(connection, self._id)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import args_row, class_row, tuple_row
+
+from atum_schema import flow_store
+from atum_schema.flow_allowance import allowance, issued, spends
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
     from atum_schema.database import Connection
+    from atum_schema.flow import Policy
+    from atum_schema.flow_store import Flow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +25,12 @@ class Look:
     """What a glance at a lane shows."""
 
     lane: str
-    #: Batches that the window still has room for.
-    room: int
     #: Whether mail is due.
     due: bool
+    #: Batches that may be issued now.
+    room: int
+    #: Seconds after which there may be room although nothing else happens; None: never.
+    wait_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,24 +42,14 @@ class Issued:
     last_due: datetime | None
 
 
-ENSURE_FLOW = """
-INSERT INTO atum.flow (lane, account, size, ceiling, threshold)
-VALUES (%(lane)s, %(account)s, %(size)s, %(size)s, %(size)s)
-ON CONFLICT (lane, account) DO UPDATE SET size = excluded.size, ceiling = excluded.ceiling, threshold = excluded.threshold
-WHERE atum.flow.size <> excluded.size
-"""
-
 # A glance takes no lock: it only saves the statements below where there is nothing to do.
 LOOK = """
-SELECT f.lane,
-       f.size - (SELECT count(*) FROM atum.batch b
-                 WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown') AS room,
+SELECT l.lane,
        EXISTS (SELECT FROM atum.ready r
-               WHERE r.lane = f.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark)
+               WHERE r.lane = l.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark)
        OR (l.place = 1 AND EXISTS (
                SELECT FROM atum.ready r WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp())) AS due
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
-JOIN atum.flow f ON f.lane = l.lane AND f.account = %(account)s
 """
 
 
@@ -59,25 +57,29 @@ def look(
     connection: Connection, *, lanes: list[str], marks: list[datetime], orphaned: list[str], account: str
 ) -> list[Look]:
     """Glance at the lanes from their low-water marks on; the first one also takes the mail of `orphaned` ones."""
-    with connection.cursor(row_factory=class_row(Look)) as cursor:
-        values = {"lanes": lanes, "marks": marks, "orphaned": orphaned, "account": account}
-        return cursor.execute(LOOK, values).fetchall()
+    values = {"lanes": lanes, "marks": marks, "orphaned": orphaned}
+    with connection.pipeline(), connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(LOOK, values)
+        windows = flow_store.ask(connection, lanes=lanes, account=account)
+        due: dict[str, bool] = dict(cursor.fetchall())
+        flows = flow_store.fetch(windows)
+    return [_look(row, due=due[row.lane]) for row in flows]
 
 
-LOCK_FLOW = "SELECT FROM atum.flow WHERE lane = %(lane)s AND account = %(account)s FOR UPDATE"
+def _look(row: Flow, *, due: bool) -> Look:
+    allowed = allowance(row.window, in_flight=row.in_flight, now=row.now, batch_mails=1)
+    return Look(lane=row.lane, due=due, room=allowed.batches, wait_s=allowed.wait_s)
 
-# Mails are cut into batches by count and by bytes; those under suspicion travel in smaller ones, among themselves. Losing this commit in a
-# crash loses the deletion from `ready` with it, so it need not be synchronous: the ticket then finds no batch.
+
+# Mails are cut into batches by count and by bytes; those under suspicion travel in smaller ones, among themselves.
+# Losing this commit in a crash loses the deletion from `ready` with it, so it need not be synchronous: the ticket then
+# finds no batch.
 ISSUE = """
-WITH flow AS MATERIALIZED (
-    SELECT greatest(0, f.size - (SELECT count(*) FROM atum.batch b
-                                 WHERE b.lane = f.lane AND b.account = f.account AND b.state <> 'unknown')) AS room
-    FROM atum.flow f WHERE f.lane = %(lane)s AND f.account = %(account)s
-), picked AS (
+WITH picked AS (
     SELECT mail_id, due_at, size, at_most FROM atum.ready
     WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
     ORDER BY due_at
-    LIMIT (SELECT room * %(batch_mails)s FROM flow)
+    LIMIT %(mails)s
     FOR UPDATE SKIP LOCKED
 ), placed AS (
     SELECT mail_id, due_at, at_most,
@@ -88,19 +90,30 @@ WITH flow AS MATERIALIZED (
 ), ranked AS (
     SELECT mail_id, due_at, dense_rank() OVER (ORDER BY at_most NULLS FIRST, by_count, by_bytes) AS nth FROM placed
 ), taken AS (
-    DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= (SELECT room FROM flow)
+    DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= %(batches)s
     RETURNING r.due_at
 ), batches AS (
     INSERT INTO atum.batch (id, lane, account, mail_ids, publish_after)
     SELECT gen_random_uuid(), %(lane)s, %(account)s, array_agg(mail_id ORDER BY mail_id),
            clock_timestamp() + make_interval(secs => %(publish_timeout_s)s)
-    FROM ranked WHERE nth <= (SELECT room FROM flow)
+    FROM ranked WHERE nth <= %(batches)s
     GROUP BY nth
     RETURNING id
 )
-SELECT (SELECT array_agg(id) FROM batches), (SELECT max(due_at) FROM taken),
-       set_config('synchronous_commit', 'off', true)
+SELECT (SELECT array_agg(id) FROM batches) AS batches, (SELECT max(due_at) FROM taken) AS last_due,
+       (SELECT count(*) FROM taken) AS mails
 """
+
+
+class Taken(NamedTuple):
+    """What a statement took out of `ready`."""
+
+    batches: list[UUID] | None
+    last_due: datetime | None
+    mails: int
+
+
+NOTHING: Final = Issued(batches=(), last_due=None)
 
 
 def issue(
@@ -113,27 +126,45 @@ def issue(
     batch_mails: int,
     batch_bytes: int,
     publish_timeout_s: float,
+    policy: Policy,
 ) -> Issued:
     """Take due mails of `lanes` (the lane, and removed ones that fall back to it) as far as the window allows.
 
-    `mark` is the low-water mark: due times before it are skipped, so that dead index entries are. What is in flight
-    is counted by a statement that begins after the window's row is locked; all goes in one round trip.
+    `mark` is the low-water mark: due times before it are skipped, so that dead index entries are. All happens under
+    the lock of the window's row, in two round trips; a third where tokens are spent or a probe is sent.
     """
-    values = {
-        "lane": lane,
-        "lanes": lanes,
-        "account": account,
-        "mark": mark,
-        "batch_mails": batch_mails,
-        "batch_bytes": batch_bytes,
-        "publish_timeout_s": publish_timeout_s,
-    }
+    taken = None
     with connection.pipeline(), connection.transaction():
-        connection.execute(LOCK_FLOW, values)
-        cursor = connection.execute(ISSUE, values)
-    row = cursor.fetchone()
-    batches, last_due = (None, None) if row is None else row[:2]
-    return Issued(batches=tuple(batches or ()), last_due=last_due)
+        found = flow_store.fetch(flow_store.ask_locked(connection, lane=lane, account=account))
+        if not found:
+            return NOTHING
+        (row,) = found
+        allowed = allowance(row.window, in_flight=row.in_flight, now=row.now, batch_mails=batch_mails)
+        if allowed.batches == 0:
+            return NOTHING
+        values = {
+            "lane": lane,
+            "lanes": lanes,
+            "account": account,
+            "mark": mark,
+            "batches": allowed.batches,
+            "mails": allowed.mails,
+            "batch_mails": allowed.batch_mails,
+            "batch_bytes": batch_bytes,
+            "publish_timeout_s": publish_timeout_s,
+        }
+        cursor = connection.cursor(row_factory=args_row(Taken)).execute(ISSUE, values)
+        if spends(row.window):
+            taken = cursor.fetchone()
+            _spend(connection, row, mails=0 if taken is None else taken.mails, policy=policy)
+    # Where nothing is spent, the commit is on its way before anybody waits for the answer.
+    taken = taken or cursor.fetchone()
+    return NOTHING if taken is None else Issued(batches=tuple(taken.batches or ()), last_due=taken.last_due)
+
+
+def _spend(connection: Connection, row: Flow, *, mails: int, policy: Policy) -> None:
+    window = issued(row.window, mails=mails, now=row.now, policy=policy, uniform=random.uniform)
+    flow_store.save(connection, lane=row.lane, account=row.account, window=window)
 
 
 FALL_ASLEEP = """
@@ -257,11 +288,6 @@ ENSURE_PARTITIONS: Final = "SELECT atum.ensure_partitions()"
 def ensure_partitions(connection: Connection) -> int:
     """Make the partitions of the coming months; give how many were missing."""
     return _count(connection, ENSURE_PARTITIONS)
-
-
-def ensure_flow(connection: Connection, *, lane: str, account: str, size: int) -> None:
-    """Make sure that the lane has a window of this size."""
-    connection.execute(ENSURE_FLOW, {"lane": lane, "account": account, "size": size})
 
 
 def _count(connection: Connection, statement: Any) -> int:

@@ -12,11 +12,12 @@ import psycopg
 
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
-from atum_schema import database, formats
+from atum_schema import database, formats, restore
 
 if TYPE_CHECKING:
     from atum_producers.publisher import Publisher
     from atum_schema.database import Connection
+    from atum_schema.restore import Watch
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,13 @@ _AT_ONCE: Final = 500
 class Sweeper(threading.Thread):
     """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters."""
 
-    def __init__(self, settings: Settings, publisher: Publisher, stopping: threading.Event) -> None:
+    def __init__(
+        self, settings: Settings, publisher: Publisher, watch: Watch, stopping: threading.Event
+    ) -> None:
         super().__init__(name="atum-sweeper", daemon=True)
         self._settings = settings
         self._publisher = publisher
+        self._watch = watch
         self._stopping = stopping
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
@@ -80,7 +84,26 @@ class Sweeper(threading.Thread):
         if pairs:
             store.dead_letters_published(connection, pairs)
 
+    def look_through(self, connection: Connection) -> None:
+        """Doubt everything that waits, if the database was restored or promoted since it was last looked through."""
+        if self._watch.is_same(connection):
+            return
+        settings = self._settings
+        doubted = restore.doubt(
+            connection,
+            self._watch,
+            account=settings.account,
+            patience_s=settings.posting_lease_s,
+            settle_s=settings.settle_schedule[0],
+        )
+        if doubted is not None:
+            log.error(
+                "the database was restored or promoted; %d mails may have been posted since, and are searched for",
+                doubted,
+            )
+
     def _sweep(self, connection: Connection) -> None:
+        self.look_through(connection)
         swept = sweep_store.sweep(
             connection,
             poison_crashes=self._settings.poison_crashes,

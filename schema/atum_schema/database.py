@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import select
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg_pool import ConnectionPool
+
+from atum_schema.seldom import SeldomFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Connection = psycopg.Connection[Any]
 
@@ -15,6 +21,9 @@ _OPTIONS: Final = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
     # A forgotten transaction must not hold locks or stop vacuum.
     " -c idle_in_transaction_session_timeout=60s -c jit=off"
+    # Whatever the database's own defaults are: the statements lock and look again, as READ COMMITTED does, and
+    # psycopg reads times in ISO style only.
+    r" -c default_transaction_isolation=read\ committed -c datestyle=ISO"
 )
 _CONNECT: Final[dict[str, Any]] = {
     # Few statements, run for ever: planned once per connection instead of at the sixth time.
@@ -39,19 +48,34 @@ def connect(database_url: str, *, name: str, **options: Any) -> Connection:
     )
 
 
-def pool(database_url: str, *, name: str, size: int) -> ConnectionPool[Connection]:
-    """Make a pool of hot-path connections, closed until `open()`; at most `size`, one kept."""
+def pool(
+    database_url: str, *, name: str, size: int, check: Callable[[Connection], None] | None = None
+) -> ConnectionPool[Connection]:
+    """Make a pool of hot-path connections, closed until `open()`; at most `size`, one kept.
+
+    `check` may refuse a new connection by raising. Whoever asks it waits 3 s at most, and gets `PoolTimeout`: asking again is what makes it connect again soon.
+    """
+    _quieten(logging.getLogger("psycopg.pool"))
     return ConnectionPool(
         database_url,
         kwargs={"autocommit": True, "application_name": f"atum-{name}", "options": _OPTIONS, **_CONNECT},
         check=_check,
+        configure=check,
         min_size=1,
         max_size=size,
-        timeout=10.0,
+        timeout=3.0,
+        # The pool doubles the pause after each failure, up to this: with its default of five minutes, the database
+        # would be back for as long as it was away before anybody is served.
+        reconnect_timeout=2.0,
         open=False,
         name=f"atum-{name}",
         num_workers=1,
     )
+
+
+def _quieten(logger: logging.Logger) -> None:
+    if not any(isinstance(one, SeldomFilter) for one in logger.filters):
+        logger.addFilter(SeldomFilter())
 
 
 def _check(connection: Connection) -> None:
@@ -66,10 +90,11 @@ def is_transient(error: psycopg.Error) -> bool:
     """Whether repeating the transaction on a fresh connection may succeed.
 
     Deadlock and serialization failure (class 40), lost or refused connections (08), resources (53),
-    operator intervention and shutdown (57), a database still starting (57P03), or no SQLSTATE at all, which is
-    libpq's way to say that the connection broke (PostgreSQL 15 manual, Appendix A).
+    operator intervention and shutdown (57), a database still starting (57P03), a failing disk (58), a lock that was
+    not to be had in time (55P03), a database that is read-only (25006), or no SQLSTATE at all, which is libpq's way
+    to say that the connection broke (PostgreSQL 15 manual, Appendix A).
     """
     state = error.sqlstate
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return state[:2] in {"08", "40", "53", "57"} or state == "25006"
+    return state[:2] in {"08", "40", "53", "57", "58"} or state in {"25006", "55P03"}

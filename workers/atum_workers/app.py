@@ -18,6 +18,7 @@ from dramatiq.middleware import Middleware
 
 from atum_schema import database, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
+from atum_schema.restore import Watch
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery, go_on
 from atum_workers.flow_reporter import FlowReporter
@@ -79,6 +80,7 @@ class Runtime(Middleware):
         self._reconciliation: Reconciliation | None = None
         self._reporter: FlowReporter | None = None
         self._pullers: list[Puller] = []
+        self._watch = Watch()
         self._busy: Counter[str] = Counter()
         self._busy_lock = threading.Lock()
         self._workers = 0
@@ -134,7 +136,9 @@ class Runtime(Middleware):
     def _open(self) -> None:
         configured = self._settings
         size = configured.threads * len(configured.lane_names) + RECONCILERS + 3
-        pool = database.pool(configured.database_url.get_secret_value(), name="worker", size=size)
+        pool = database.pool(
+            configured.database_url.get_secret_value(), name="worker", size=size, check=self._watch.check
+        )
         pool.open()
         provider = Postmark(base_url=configured.postmark_url, token=self._token)
         self._reporter = FlowReporter(pool, configured.flow_policy)

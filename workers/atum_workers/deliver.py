@@ -16,7 +16,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -61,8 +61,19 @@ def go_on(step: str) -> None:
     del step
 
 
-def _passing(error: psycopg.Error | PoolTimeout) -> bool:
-    return isinstance(error, PoolTimeout) or database.is_transient(error)
+def unheard(lane: str, account: str, outcomes: list[Outcome], began: float) -> None:
+    """Do nothing with what a request came to."""
+    del lane, account, outcomes, began
+
+
+class Ready(NamedTuple):
+    """A batch that is marked and may be posted until the deadline."""
+
+    token: UUID
+    deadline: Deadline
+    lane: str
+    account: str
+    mails: list[tuple[store.Item, dict[str, Any]]]
 
 
 def _expired(item: store.Item, batch: UUID) -> Move:
@@ -134,6 +145,8 @@ class Delivery:
     uniform: Callable[[float, float], float] = random.uniform
     #: Whether it is time to say again that the database is away; shared, so that many threads say it once.
     complaints: Seldom = field(default_factory=Seldom)
+    #: Told the lane, account and outcomes of each request, and when it began by `time.monotonic`; must not raise.
+    answered: Callable[[str, str, list[Outcome], float], None] = unheard
     #: Told the name of each step that was reached (see `STEPS`); tests stop the process there.
     reached: Callable[[str], None] = go_on
 
@@ -145,48 +158,51 @@ class Delivery:
         """
         self.reached("ticket")
         try:
-            token, deadline, ready = self._insist(lambda: self._begin(batch), patience_s=self.claim_lease_s)
-        except (psycopg.Error, PoolTimeout) as error:
-            if not _passing(error):
+            ready = self._insist(lambda: self._begin(batch), patience_s=self.claim_lease_s)
+        except psycopg.Error as error:
+            if not database.is_transient(error):
                 raise
             if self.complaints.due():
                 log.warning("ticket of batch %s is given up: database: %s", batch, type(error).__name__)
             return
-        if not ready:
+        if ready is None:
             return
         self.reached("marked")
-        outcomes = self.provider.post([rendered for _, rendered in ready], deadline)
+        began = time.monotonic()
+        outcomes = self.provider.post([rendered for _, rendered in ready.mails], ready.deadline)
+        self.answered(ready.lane, ready.account, outcomes, began)
         self.reached("answered")
         results = [
-            self._result(item, outcome, len(ready))
-            for (item, _), outcome in zip(ready, outcomes, strict=True)
+            self._result(item, outcome, len(ready.mails))
+            for (item, _), outcome in zip(ready.mails, outcomes, strict=True)
         ]
-        self._record(batch, token, results)
+        self._record(batch, ready.token, results)
         self.reached("recorded")
 
-    def _begin(self, batch: UUID) -> tuple[UUID, Deadline, list[tuple[store.Item, dict[str, Any]]]]:
+    def _begin(self, batch: UUID) -> Ready | None:
         """Claim and mark under a new token and a new deadline."""
         token = new_token()
         deadline = Deadline.start(self.request_timeout_s)
         try:
             with self.pool.connection() as connection:
-                return token, deadline, self._prepare(connection, batch, token, deadline)
+                return self._prepare(connection, batch, token, deadline)
+        except PoolTimeout:
+            # Nothing was asked, so there is nothing to take back.
+            raise
         except psycopg.Error:
             # Claim and mark may have been committed. We know that nothing was posted, so we may take them back:
             # an expired claim would look like a mail that killed its worker.
             self._release_unposted(batch, token)
             raise
 
-    def _prepare(
-        self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
-    ) -> list[tuple[store.Item, dict[str, Any]]]:
+    def _prepare(self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline) -> Ready | None:
         """Claim, drop what expired, render, mark; give what is to be posted now."""
         items = store.claim(
             connection, batch=batch, token=token, worker=self.worker, lease_s=self.claim_lease_s
         )
         if not items:
             log.debug("ticket of batch %s is stale", batch)
-            return []
+            return None
         self.reached("claimed")
         rendered: dict[UUID, tuple[store.Item, dict[str, Any]]] = {}
         taken_out: list[Move] = []
@@ -200,9 +216,11 @@ class Delivery:
                 taken_out.append(_unreadable(item, batch))
         if taken_out:
             store.take_out(connection, batch=batch, token=token, mails=taken_out)
-        if not rendered:
-            return []
-        return [rendered[mail_id] for mail_id in self._mark(connection, batch, token, deadline)]
+        marked = self._mark(connection, batch, token, deadline) if rendered else None
+        if marked is None:
+            return None
+        mails = [rendered[mail_id] for mail_id in marked.mail_ids]
+        return Ready(token=token, deadline=deadline, lane=marked.lane, account=marked.account, mails=mails)
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:
@@ -214,11 +232,17 @@ class Delivery:
             log.error("%s; its companions go on", error)  # noqa: TRY400  the message says it all
             return None
 
-    def _mark(self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline) -> list[UUID]:
+    def _mark(
+        self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
+    ) -> store.Marked | None:
+        marked: store.Marked | None = None
+        if deadline.remaining() > 0:
+            marked = store.mark_posting(connection, batch=batch, token=token, lease_s=self.posting_lease_s)
+        # Asked again, because marking waits as long as somebody holds a lock on the batch.
         if deadline.remaining() <= 0:
             store.release(connection, batch=batch, token=token, delay_s=0.0)
-            return []
-        return store.mark_posting(connection, batch=batch, token=token, lease_s=self.posting_lease_s)
+            return None
+        return marked
 
     def _release_unposted(self, batch: UUID, token: UUID) -> None:
         def release() -> None:
@@ -247,8 +271,8 @@ class Delivery:
         for pause in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
             try:
                 return work()
-            except (psycopg.Error, PoolTimeout) as error:
-                if not _passing(error) or time.monotonic() > give_up_at:
+            except psycopg.Error as error:
+                if not database.is_transient(error) or time.monotonic() > give_up_at:
                     raise
                 if self.complaints.due():
                     log.warning("database: %s; trying again", type(error).__name__)

@@ -36,6 +36,8 @@ class Deferred:
     retry_after: float | None = None
     #: Whether the batch is halved, because one mail in it may be at fault.
     split: bool = False
+    #: Whether time ran out.
+    slow: bool = False
     http_status: int | None = None
     code: int | None = None
 
@@ -46,6 +48,8 @@ class Unclear:
 
     reason: str
     detail: str
+    #: Whether time ran out.
+    slow: bool = False
     http_status: int | None = None
     code: int | None = None
 

@@ -58,11 +58,18 @@ class Postmark:
                 )
         except (*_NOT_SENT, DeadlineExceeded) as error:
             outcome: Outcome = Deferred(
-                reason="not_sent", detail=f"not sent: {type(error).__name__}", charged=False
+                reason="not_sent",
+                detail=f"not sent: {type(error).__name__}",
+                charged=False,
+                slow=isinstance(error, DeadlineExceeded),
             )
             return [outcome] * len(items)
         except httpx.HTTPError as error:
-            unclear = Unclear(reason="no_answer", detail=f"no clear answer: {type(error).__name__}")
+            unclear = Unclear(
+                reason="no_answer",
+                detail=f"no clear answer: {type(error).__name__}",
+                slow=isinstance(error, httpx.TimeoutException),
+            )
             return [unclear] * len(items)
         answer = Answer(status=response.status_code, headers=response.headers, body=response.content)
         return classify(answer, count=len(items), now=datetime.now(UTC))

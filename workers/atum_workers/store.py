@@ -66,16 +66,23 @@ UPDATE atum.batch
 SET state = 'posting', posting_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' AND lease_until > clock_timestamp()
-RETURNING mail_ids
+RETURNING mail_ids, lane, account
 """
 
 
-def mark_posting(connection: Connection, *, batch: UUID, token: UUID, lease_s: float) -> list[UUID]:
-    """Commit the posting mark; give the mails that may be posted, none when the claim is no longer ours."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
+class Marked(NamedTuple):
+    """What may be posted now, and by whose window it was issued."""
+
+    mail_ids: list[UUID]
+    lane: str
+    account: str
+
+
+def mark_posting(connection: Connection, *, batch: UUID, token: UUID, lease_s: float) -> Marked | None:
+    """Commit the posting mark; None when the claim is no longer ours."""
+    with connection.cursor(row_factory=args_row(Marked)) as cursor:
         values = {"batch": batch, "token": token, "lease_s": lease_s}
-        row = cursor.execute(MARK_POSTING, values).fetchone()
-    return [] if row is None else list(row[0])
+        return cursor.execute(MARK_POSTING, values).fetchone()
 
 
 LOCK_CLAIMED = """

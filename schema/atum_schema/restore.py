@@ -1,0 +1,160 @@
+"""Noticing that the database is not the one it was: restored, or a replica that was promoted.
+
+Acknowledged commits may be missing then, posting marks among them: what the log shows as waiting may have been posted.
+Every new connection is checked before it issues or claims, and everything that waits and was due is doubted once:
+it becomes unknown, is searched for at the provider by each mail's own id, and goes on by what is found.
+
+A cold copy of the data directory that is put back has the same identifier and timeline. Only who saw the server
+before can tell, by a write-ahead log that has become shorter; after such a restore with everything stopped, an
+operator says so (`atum-mailer restored`).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+from psycopg.rows import args_row, tuple_row
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from atum_schema.database import Connection
+
+
+class OtherServer(psycopg.OperationalError):
+    """The database has not been looked through since it was restored or promoted; a relay does that."""
+
+
+class Seen(NamedTuple):
+    """What a connection sees of its server."""
+
+    #: Whether identifier and timeline are those on record; None while the server is in recovery.
+    same: bool | None
+    #: Bytes of write-ahead log that the server has written so far.
+    wal: int | None
+    #: When it was last looked through.
+    looked_at: datetime
+
+
+# A server in recovery lets in who only reads, and refuses to tell its timeline.
+SEE = """
+SELECT CASE WHEN NOT r.recovering
+            THEN (s.system_identifier, atum.timeline()) = (c.system_identifier, c.timeline) END AS same,
+       CASE WHEN NOT r.recovering THEN (pg_current_wal_insert_lsn() - '0/0')::bigint END AS wal,
+       c.seen_at AS looked_at
+FROM atum.cluster c, pg_control_system() s, (SELECT pg_is_in_recovery()) AS r(recovering)
+"""
+
+
+class Watch:
+    """Remembers how much write-ahead log was seen; one for all connections of a process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: Seen | None = None
+
+    def is_same(self, connection: Connection) -> bool:
+        """Whether this is the server that was looked through, with all that it has told us before.
+
+        Raises `OtherServer` while it is in recovery: it takes no writes, and may branch off yet.
+        """
+        # Seen under the lock, so that no slower thread compares an older number with a newer one.
+        with self._lock, connection.cursor(row_factory=args_row(Seen)) as cursor:
+            seen = cursor.execute(SEE).fetchone()
+            if seen is None or seen.same is None:
+                raise OtherServer("the database is in recovery")
+            if not seen.same or (self._last is not None and _is_older(seen, self._last)):
+                return False
+            self._last = seen
+            return True
+
+    def check(self, connection: Connection) -> None:
+        """Refuse a connection to a server that nobody has looked through yet. Raises `OtherServer`."""
+        if not self.is_same(connection):
+            raise OtherServer(
+                "the database was restored or promoted, and a relay has not looked it through yet"
+            )
+
+
+def _is_older(seen: Seen, last: Seen) -> bool:
+    """Whether the server has forgotten something since we last saw it, and nobody has looked it through since then."""
+    return seen.looked_at < last.looked_at or (
+        seen.looked_at == last.looked_at and (seen.wal or 0) < (last.wal or 0)
+    )
+
+
+LOCK_CLUSTER = "SELECT FROM atum.cluster FOR UPDATE"
+
+# Nothing is issued meanwhile, and who claims waits for its batch and finds it unknown.
+LOCK_FLOWS = "SELECT FROM atum.flow ORDER BY lane, account FOR UPDATE"
+
+LOCK_BATCHES = "SELECT FROM atum.batch ORDER BY id FOR UPDATE"
+
+DOUBT = """
+WITH waiting AS (
+    -- What was not due yet cannot have been issued in the time that is missing.
+    DELETE FROM atum.ready WHERE due_at <= clock_timestamp() RETURNING mail_id, lane
+), placed AS (
+    SELECT mail_id, lane, (row_number() OVER (PARTITION BY lane ORDER BY mail_id) - 1) / 100 AS nth FROM waiting
+), fresh AS (
+    INSERT INTO atum.batch (id, lane, account, state, mail_ids, publish_after, token, claimed_by, posting_at,
+                            anchor_at, search_at, by_mail)
+    SELECT gen_random_uuid(), lane, %(account)s, 'unknown', array_agg(mail_id ORDER BY mail_id), d.search_at,
+           gen_random_uuid(), 'restore', clock_timestamp(), d.anchor_at, d.search_at, true
+    FROM placed, (SELECT %(anchor)s::timestamptz, %(search)s::timestamptz) AS d(anchor_at, search_at)
+    GROUP BY lane, nth, d.anchor_at, d.search_at
+    RETURNING id, mail_ids
+), travelling AS (
+    UPDATE atum.batch
+    SET state = 'unknown', by_mail = true, token = coalesce(token, gen_random_uuid()),
+        posting_at = coalesce(posting_at, clock_timestamp()), publishes = 0, anchor_at = %(anchor)s,
+        search_at = %(search)s, publish_after = %(search)s, searches = 0
+    WHERE state <> 'unknown' OR NOT by_mail
+    RETURNING id, mail_ids
+), doubted AS (
+    SELECT u.id, b.id AS batch_id FROM (SELECT * FROM fresh UNION ALL SELECT * FROM travelling) b
+    CROSS JOIN unnest(b.mail_ids) AS u(id)
+), explained AS (
+    INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
+    SELECT m.id, 'outcome_unknown', m.status, 'unknown', d.batch_id, 'the database was restored: it may have been posted'
+    FROM doubted d JOIN atum.mail m ON m.id = d.id WHERE m.status IN ('queued', 'scheduled', 'retrying')
+    RETURNING mail_id
+), changed AS (
+    UPDATE atum.mail SET status = 'unknown', reason = 'database_restored', due_at = NULL,
+                         detail = 'the database was restored: it may have been posted'
+    WHERE id IN (SELECT mail_id FROM explained)
+), known AS (
+    UPDATE atum.cluster SET system_identifier = s.system_identifier, timeline = atum.timeline(), seen_at = clock_timestamp()
+    FROM pg_control_system() s
+)
+SELECT count(*) FROM explained
+"""
+
+ANCHOR = """
+SELECT clock_timestamp() + make_interval(secs => %(patience_s)s),
+       clock_timestamp() + make_interval(secs => %(patience_s)s + %(settle_s)s)
+"""
+
+
+def doubt(
+    connection: Connection, watch: Watch | None, *, account: str, patience_s: float, settle_s: float
+) -> int | None:
+    """Doubt everything that waits and was due, once for each restore; give the number of mails, or None.
+
+    One transaction; of several relays one does it. `patience_s` is how long a worker from before may still be at a
+    POST, `settle_s` how long after that the first search is due. Without a `watch`, it is done whatever is seen.
+    """
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(LOCK_CLUSTER)
+        if watch is not None and watch.is_same(connection):
+            return None
+        cursor.execute(LOCK_FLOWS)
+        cursor.execute(LOCK_BATCHES)
+        times = cursor.execute(ANCHOR, {"patience_s": patience_s, "settle_s": settle_s}).fetchone()
+        if times is None:
+            raise LookupError("the database tells no time")
+        values = {"account": account, "anchor": times[0], "search": times[1]}
+        row = cursor.execute(DOUBT, values).fetchone()
+    return 0 if row is None else int(row[0])
