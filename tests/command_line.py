@@ -17,8 +17,9 @@ from pydantic import SecretStr
 
 from atum_ops.cli import main
 from atum_producers import Mailer, relay_store
-from atum_schema import database, settings
+from atum_schema import database, flow_store, settings
 from atum_schema.encryption import new_key
+from atum_schema.flow import Policy
 from atum_workers import store
 from tests.system import letters
 
@@ -102,7 +103,7 @@ class Place:
 
     def issue(self, *, lane: str = "transactional", mails: int = 200, window: int = 32) -> list[UUID]:
         """Do the relay's part: put due mail into batches."""
-        relay_store.ensure_flow(self._connection, lane=lane, account="default", size=window)
+        flow_store.ensure(self._connection, lane=lane, account="default", ceiling=window, rate=None)
         issued = relay_store.issue(
             self._connection,
             lane=lane,
@@ -112,6 +113,7 @@ class Place:
             batch_mails=mails,
             batch_bytes=1_000_000,
             publish_timeout_s=5,
+            policy=Policy(),
         )
         return list(issued.batches)
 

@@ -30,6 +30,7 @@ def test_deleting_the_ticket_queues_under_load_loses_and_doubles_nothing(
         simulation=SimulatorConfig(latency_ms=40),
         settings={"ATUM_BATCH_MAILS": "10", "ATUM_WINDOW": "40"},
     ) as system:
+        system.widen()
         system.mailer.enqueue(letters(2000))
         # Nobody consumes yet, so these forty tickets are in the queue when it goes.
         assert eventually(

@@ -15,7 +15,8 @@ from psycopg import pq
 
 from atum_producers import mailer, relay_store
 from atum_producers import store as producer_store
-from atum_schema import database
+from atum_schema import database, flow_store
+from atum_schema.flow import Window
 from atum_workers import store as worker_store
 from tests.nodes import Databases
 
@@ -47,7 +48,13 @@ READERS: Final = {"class_row", "args_row"}
 def sources() -> list[Path]:
     stores = [path for root in ("producers", "workers") for path in ROOT.glob(f"{root}/*/*store.py")]
     return sorted(
-        [*stores, ROOT / "schema/atum_schema/acceptance.py", ROOT / "schema/atum_schema/migrate.py"]
+        [
+            *stores,
+            ROOT / "schema/atum_schema/acceptance.py",
+            ROOT / "schema/atum_schema/flow_store.py",
+            ROOT / "schema/atum_schema/migrate.py",
+            ROOT / "schema/atum_schema/recall.py",
+        ]
     )
 
 
@@ -192,9 +199,9 @@ def test_the_state_of_a_mail_has_the_fields_that_applications_see(
 @pytest.mark.parametrize(
     ("statement", "columns"),
     [
-        (worker_store.MARK_POSTING, 1),
         (worker_store.RECORD, 2),
-        (relay_store.ISSUE, 3),
+        (relay_store.LOOK, 2),
+        (flow_store.WINDOWS, 4 + len(Window._fields)),
         (producer_store.LOCK_BATCH, 3),
     ],
 )

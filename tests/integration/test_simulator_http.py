@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
 import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
-from atum_ops.simulator.faults import FaultPlan
+from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from atum_ops.simulator.process import SimulatorProcess
+from tests.nodes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,6 +208,45 @@ def test_search_filters_by_recipient_tag_status_and_date_and_pages(client: httpx
     assert [one["Metadata"]["atum-mail"] for one in page["Messages"]] == ["m1", "m0"]
     assert found(client, count=501).json()["ErrorCode"] == 700
     assert found(client, count=500, offset=9501).json()["ErrorCode"] == 700
+    assert found(client, count=500, offset=9500).status_code == 200
+    assert found(client, count=0).status_code == 422
+
+
+def test_search_takes_one_metadata_field_and_never_drops_it(client: httpx.Client) -> None:
+    client.post("/email/batch", json=[mail(1), mail(2)])
+    both = found(client, **{"metadata_atum-batch": "b1", "metadata_atum-mail": "m1"})
+    assert (both.status_code, both.json()["ErrorCode"]) == (422, 700)
+    assert found(client, **{"metadata_atum-mail": ""}).json()["TotalCount"] == 0
+
+
+def test_search_filters_by_sender_and_subject(client: httpx.Client) -> None:
+    others = {"From": "news@example.com", "Subject": "Our news"}
+    client.post("/email/batch", json=[mail(1), mail(2, **others), mail(3, From="Shop <Shop@example.com>")])
+
+    def ids(**query: str) -> list[str]:
+        page = found(client, **query).json()
+        assert page["TotalCount"] == len(page["Messages"])
+        return [one["Metadata"]["atum-mail"] for one in page["Messages"]]
+
+    assert ids(fromemail="shop@example.com") == ["m3", "m1"]
+    assert ids(subject="our NEWS") == ["m2"]
+    assert ids(subject="Our news", fromemail="shop@example.com") == []
+
+
+def test_search_divides_by_the_moment_in_eastern_time(
+    simulator: SimulatorProcess, client: httpx.Client
+) -> None:
+    client.post("/email", json=mail(1))
+    assert eventually(lambda: time.time() > next(simulator.ledger()).accepted_at + 0.01)
+    between = datetime.now(ZoneInfo("America/New_York")).replace(tzinfo=None).isoformat()
+    client.post("/email", json=mail(2))
+    assert [one["Metadata"]["atum-mail"] for one in found(client, fromdate=between).json()["Messages"]] == [
+        "m2"
+    ]
+    assert [one["Metadata"]["atum-mail"] for one in found(client, todate=between).json()["Messages"]] == [
+        "m1"
+    ]
+    assert found(client, fromdate="yesterday").json()["ErrorCode"] == 700
 
 
 def test_details_show_the_bodies_and_an_unknown_id_is_701(client: httpx.Client) -> None:
@@ -311,19 +354,28 @@ def test_latency_overlaps_and_ends_before_anything_is_accepted() -> None:
         assert min(accepted) >= started + 0.4
 
 
-def test_a_client_that_gives_up_during_the_latency_does_not_undo_the_acceptance() -> None:
-    with SimulatorProcess(SimulatorConfig(latency_ms=300)) as simulator:
-        with (
-            httpx.Client(
-                base_url=simulator.url, headers=HEADERS, timeout=httpx.Timeout(30, read=0.05)
-            ) as client,
-            pytest.raises(httpx.ReadTimeout),
-        ):
-            client.post("/email", json=MAIL)
-        deadline = time.monotonic() + 10
-        while simulator.summary().accepted == 0 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert simulator.summary().accepted == 1
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_a_request_whose_client_goes_during_the_latency_is_dropped(leave: str) -> None:
+    with SimulatorProcess(SimulatorConfig(latency_ms=1000)) as simulator:
+        address = urlsplit(simulator.url)
+        with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as raw:
+            body = orjson.dumps(MAIL)
+            raw.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert eventually(lambda: simulator.summary().sends == 1)
+            if leave == "reset":
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert eventually(lambda: simulator.summary().abandoned == 1, seconds=30)
+        assert (simulator.summary().accepted, list(simulator.ledger())) == (0, [])
+
+
+def test_a_client_that_gives_up_on_a_hanging_request_has_sent_nothing(
+    simulator: SimulatorProcess, client: httpx.Client
+) -> None:
+    simulator.set_faults(FaultPlan(rules=(FaultRule(kind=FaultKind.HANG_BEFORE),), hang_s=1.0))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/email", json=MAIL, timeout=httpx.Timeout(30, read=0.05))
+    time.sleep(1.2)
+    assert simulator.summary().accepted == 0
 
 
 def test_an_accepted_message_is_not_found_before_the_index_lag() -> None:

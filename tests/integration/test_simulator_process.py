@@ -124,9 +124,9 @@ def test_the_command_line_sets_everything_up(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "atum_ops.simulator", "--port", "0", "--faults", str(plan)]
     command += ["--stream", "receipts", "--stream", "news:Broadcasts", "--signatures", "example.com"]
     tokens = {"ATUM_SIMULATOR_TOKEN": "t0", "ATUM_SIMULATOR_CONTROL_TOKEN": "c0"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | tokens) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().split()[-1]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | tokens) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[-1]
         headers = HEADERS | {"X-Postmark-Server-Token": "t0"}
         try:
             answers = [

@@ -20,14 +20,14 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Walk the tree of commands; groups themselves do nothing and are left out."""
+    """Walk the tree of commands; groups that do nothing themselves are left out."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             yield " ".join((*path, name)), command
 
 

@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from atum_ops.simulator.__main__ import _parser
+from atum_ops.cli.simulator import simulator
+from atum_ops.simulator.conditions import Conditions
 from atum_ops.simulator.config import SimulatorConfig
+from atum_ops.simulator.control import Control
 from atum_ops.simulator.faults import EFFECTS
+from atum_ops.simulator.listener import Listener
 from atum_ops.simulator.presets import PRESETS
+from atum_ops.simulator.scenarios import SCENARIOS
 from atum_ops.simulator.service import Service
+from atum_ops.simulator.stage import Stage
 from atum_ops.simulator.state import State
 
 TEXT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
@@ -21,7 +26,7 @@ def test_the_fault_table_says_what_the_code_says() -> None:
 
 
 def test_every_option_is_explained() -> None:
-    options = {option for action in _parser()._actions for option in action.option_strings} - {"-h", "--help"}
+    options = {option for parameter in simulator.params for option in parameter.opts}
     assert options
     assert {option for option in options if f"`{option}" not in TEXT} == set()
 
@@ -30,6 +35,19 @@ def test_every_preset_is_named() -> None:
     assert {name for name in PRESETS if f"`{name}`" not in TEXT} == set()
 
 
+def test_the_table_of_scenarios_says_what_the_code_says() -> None:
+    section = TEXT.partition("## Scenarios")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{name}` | {scenario.says} |" for name, scenario in SCENARIOS.items()]
+
+
+def test_every_condition_is_named() -> None:
+    assert {name for name in Conditions().to_document() if f"`{name}`" not in TEXT} == set()
+
+
 def test_every_endpoint_is_listed() -> None:
-    routes = Service(State(SimulatorConfig()))._routes
-    assert {f"`{method} {path}`" for method, path in routes if f"`{method} {path}`" not in TEXT} == set()
+    state = State(SimulatorConfig())
+    control = Control(state, Stage(state, Listener("127.0.0.1", 0)))
+    for prefix, routes in (("", Service(state, control)._routes), ("/_control/", control._routes)):
+        names = {f"`{method} {prefix}{path}`" for method, path in routes}
+        assert {name for name in names if name not in TEXT} == set()

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atum_ops.simulator.faults import EFFECTS, FaultKind, FaultPlan, FaultRule, Target, Truth
+from atum_ops.simulator.faults import (
+    EFFECTS,
+    SEARCH_ONLY,
+    FaultKind,
+    FaultPlan,
+    FaultRule,
+    Target,
+    Truth,
+)
 from atum_ops.simulator.injector import Injector
 from atum_ops.simulator.oddities import alterations
 from atum_ops.simulator.presets import PRESETS, preset
@@ -17,7 +25,7 @@ MAIL: dict[str, Any] = {"To": "jane@example.com", "Metadata": {"order": "7"}}
 
 rules = st.builds(
     FaultRule,
-    kind=st.sampled_from(FaultKind),
+    kind=st.sampled_from([kind for kind in FaultKind if kind not in SEARCH_ONLY]),
     probability=st.floats(0, 1),
     nth=st.none() | st.integers(1, 5),
     max_count=st.none() | st.integers(1, 5),
@@ -26,7 +34,11 @@ rules = st.builds(
     recipient=st.none() | st.sampled_from(["jane", "bob"]),
 )
 plans = st.builds(
-    FaultPlan, rules=st.lists(rules, max_size=6).map(tuple), seed=st.integers(), hang_s=st.floats(0.1, 60)
+    FaultPlan,
+    rules=st.lists(rules, max_size=6).map(tuple),
+    seed=st.integers(),
+    hang_s=st.floats(0.1, 60),
+    late_s=st.floats(0.1, 60),
 )
 
 
@@ -125,6 +137,8 @@ def test_a_mixed_batch_without_conditions_fails_one_in_ten() -> None:
         {"kind": "503", "metadata_value": "7"},
         {"kind": "500_after", "target": "search"},
         {"kind": "503", "target": "search", "recipient": "jane"},
+        {"kind": "item_413", "target": "search"},
+        {"kind": "search_empty"},
         {"kind": "no such fault"},
         {"kind": "503", "colour": "red"},
     ],
@@ -134,9 +148,40 @@ def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
         FaultPlan.from_document({"rules": [wrong]})
 
 
-def test_a_plan_that_would_hang_for_ever_is_refused() -> None:
+def test_a_plan_whose_times_make_no_sense_is_refused() -> None:
     with pytest.raises(SettingsError, match="hang_s"):
         FaultPlan(hang_s=0)
+    with pytest.raises(SettingsError, match="late_s"):
+        FaultPlan(late_s=-1)
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_the_name_of_a_kind_is_a_plan_in_which_it_hits_every_request_it_can(kind: FaultKind) -> None:
+    (rule,) = preset(kind).rules
+    assert (rule.kind, rule.probability) == (kind, 1.0)
+    assert rule.target is (Target.SEARCH if kind in SEARCH_ONLY else Target.SEND)
+
+
+NEIGHBOURS = [
+    {"From": "Shop <shop@Example.com>", "To": "a@example.COM, b@example.com"},
+    {"From": "shop@example.com", "To": "a@example.com", "Bcc": "b@example.org"},
+    {"From": "shop@example.com", "To": "nonsense"},
+]
+
+
+def test_an_account_pending_approval_refuses_mail_that_leaves_the_domain() -> None:
+    fault = Injector(preset("item_412")).choose(NEIGHBOURS)
+    assert fault is not None
+    assert {index: one.code for index, one in alterations(fault, NEIGHBOURS).failing.items()} == {1: 412}
+
+
+def test_an_account_state_refuses_only_the_mail_that_its_rule_names() -> None:
+    rule = FaultRule(kind=FaultKind.SENDER_UNCONFIRMED, recipient="nonsense")
+    fault = Injector(FaultPlan(rules=(rule,))).choose(NEIGHBOURS)
+    assert fault is not None
+    ((index, refusal),) = alterations(fault, NEIGHBOURS).failing.items()
+    assert (index, refusal.code) == (2, 401)
+    assert "(shop@example.com)" in refusal.message
 
 
 def test_an_unknown_preset_is_refused_with_the_names_of_the_others() -> None:

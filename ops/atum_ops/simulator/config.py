@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atum_ops.simulator.conditions import Conditions
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.presets import preset
 from atum_schema.errors import SettingsError
@@ -19,24 +20,22 @@ DEFAULT_STREAMS = {"outbound": "Transactional", "broadcast": "Broadcasts", "inbo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatorConfig:
-    """Settings of a simulator.
+class SimulatorConfig(Conditions):
+    """Settings of a simulator, with the conditions that it starts with.
 
-    `port` 0 takes a free one. `token` is the server token clients must send; `control_token` guards `/_control/`
-    (random if not given). A request takes `latency_ms` + `latency_per_item_ms` · messages before anything is accepted.
-    Accepted messages show up in searches after `index_lag_s`. `faults` is the name of a preset or a plan; a preset is
-    drawn with `seed`. `streams` maps stream ids to their type. `signatures` lists confirmed addresses and domains;
-    empty means that every sender is. `keep_content` is for how many of the latest messages bodies are kept.
+    `port` 0 takes a free one. `control_port` is a second port, of `/_control/` alone, which stays open whatever is
+    played on the first; None: there is none. `token` is the server token clients must send; `control_token` guards
+    `/_control/` (random if not given). `faults` is the name of a preset or a plan; a preset is drawn with `seed`, and
+    so is the tail of the latency. `streams` maps stream ids to their type. `signatures` lists confirmed addresses and
+    domains; empty means that every sender is. `keep_content` is for how many of the latest messages bodies are kept.
     Raises SettingsError for values that make no sense.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
+    control_port: int | None = None
     token: str = "simulator-token"  # noqa: S105 - the documented token of a local simulator
     control_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    latency_ms: float = 0.0
-    latency_per_item_ms: float = 0.0
-    index_lag_s: float = 0.0
     seed: int = 0
     faults: str | FaultPlan = "none"
     ledger_path: Path | None = None
@@ -45,9 +44,9 @@ class SimulatorConfig:
     keep_content: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("latency_ms", "latency_per_item_ms", "index_lag_s", "keep_content"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}, it must not be negative")
+        Conditions.__post_init__(self)  # super() does not know a class that `slots` has made anew
+        if self.keep_content < 0:
+            raise SettingsError(f"keep_content is {self.keep_content}, it must not be negative")
         for stream, kind in self.streams.items():
             if kind not in STREAM_TYPES:
                 raise SettingsError(
@@ -60,6 +59,10 @@ class SimulatorConfig:
     def plan(self) -> FaultPlan:
         """Give the fault plan this simulator starts with."""
         return preset(self.faults, seed=self.seed) if isinstance(self.faults, str) else self.faults
+
+    def conditions(self) -> Conditions:
+        """Give the conditions this simulator starts with."""
+        return Conditions(**{one.name: getattr(self, one.name) for one in fields(Conditions)})
 
     def to_document(self) -> dict[str, Any]:
         """Give a JSON-ready dict, secrets included; `from_document` reads it back."""

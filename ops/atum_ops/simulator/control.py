@@ -1,4 +1,4 @@
-"""The private side, under `/_control/`: the ledger, counts, faults. The system under test never calls it."""
+"""The private side, under `/_control/`: ledger, counts, faults, scenarios. The system under test never calls it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from atum_ops.simulator.presets import preset
 from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
+    from atum_ops.simulator.exchange import Answer, Request
+    from atum_ops.simulator.stage import Stage
     from atum_ops.simulator.state import State
-    from atum_ops.simulator.wire import Answer, Connection, Request
+    from atum_ops.simulator.wire import Connection
 
 PREFIX = "/_control/"
 TOKEN_HEADER = b"x-control-token"
@@ -24,16 +26,22 @@ TOKEN_HEADER = b"x-control-token"
 class Control:
     """Answers requests under `/_control/` that carry the control token; 403 to all others."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, stage: Stage) -> None:
         self._state = state
+        self._stage = stage
         self._routes = {
             ("GET", "summary"): self._summary,
+            ("GET", "status"): self._status,
             ("POST", "faults"): self._faults,
+            ("POST", "conditions"): self._conditions,
+            ("POST", "scenario"): self._start,
+            ("DELETE", "scenario"): self._end,
             ("POST", "inactive"): self._inactive,
             ("POST", "reset"): self._reset,
         }
 
     def __call__(self, request: Request, connection: Connection) -> None:
+        connection.private = True
         given = request.headers.get(TOKEN_HEADER, b"")
         if not hmac.compare_digest(given, self._state.config.control_token.encode()):
             connection.answer(texts.json_answer({"error": "wrong or missing X-Control-Token"}, status=403))
@@ -62,6 +70,17 @@ class Control:
     def _summary(self, _: Request) -> Answer:
         return texts.json_answer(self._state.summary())
 
+    def _status(self, _: Request) -> Answer:
+        state = self._state
+        return texts.json_answer(
+            {
+                "scenario": self._stage.to_document(),
+                "conditions": state.conditions.to_document(),
+                "faults": state.plan.to_document(),
+                "fired": state.fired(),
+            }
+        )
+
     def _faults(self, request: Request) -> Answer:
         document = _object(request)
         if "preset" in document:
@@ -70,6 +89,20 @@ class Control:
             plan = FaultPlan.from_document(document)
         self._state.use(plan)
         return texts.json_answer(plan.to_document())
+
+    def _conditions(self, request: Request) -> Answer:
+        self._state.tune(_object(request))
+        return self._status(request)
+
+    def _start(self, request: Request) -> Answer:
+        document = _object(request)
+        seconds = document.get("seconds")
+        self._stage.start(str(document.get("name")), None if seconds is None else float(seconds))
+        return self._status(request)
+
+    def _end(self, request: Request) -> Answer:
+        self._stage.clear()
+        return self._status(request)
 
     def _inactive(self, request: Request) -> Answer:
         addresses = _object(request).get("addresses")
@@ -81,6 +114,7 @@ class Control:
         return texts.json_answer({"addresses": sorted(inactive)})
 
     def _reset(self, _: Request) -> Answer:
+        self._stage.clear()
         self._state.reset()
         return texts.json_answer({})
 

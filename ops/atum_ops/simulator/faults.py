@@ -19,6 +19,7 @@ class Truth(StrEnum):
     NOTHING = "nothing accepted"
     ALL = "all accepted"
     SOME = "some accepted"
+    OTHERS = "the others accepted"
 
 
 class FaultKind(StrEnum):
@@ -26,8 +27,14 @@ class FaultKind(StrEnum):
 
     RATE_LIMIT = "429"
     RATE_LIMIT_RETRY_AFTER = "429_retry_after"
+    RATE_LIMIT_CODE = "422_429"
     UNAUTHORIZED = "401"
+    IP_NOT_ALLOWED = "422_1480"
     TOO_LARGE = "413"
+    INVALID_REQUEST = "422_300"
+    INVALID_FIELDS = "422_403"
+    UNKNOWN_ERROR = "422_unknown"
+    ERROR_AS_STRING = "422_as_string"
     SERVER_ERROR_BEFORE = "500_before"
     SERVER_ERROR_AFTER = "500_after"
     BAD_GATEWAY_BEFORE = "502_before"
@@ -42,15 +49,30 @@ class FaultKind(StrEnum):
     RESET_BEFORE = "reset_before"
     RESET_AFTER = "reset_after"
     CUT_BODY = "cut_body"
+    CUT_CHUNKED = "cut_chunked"
+    CLOSED_AFTER = "closed_after"
     DRIP = "drip"
+    ANSWER_LATE = "answer_late"
+    ACCEPT_LATE = "accept_late"
     MIXED = "mixed"
+    SENDER_UNKNOWN = "item_400"
+    SENDER_UNCONFIRMED = "item_401"
+    NO_CREDITS = "item_405"
+    PENDING_APPROVAL = "item_412"
+    NOT_APPROVED = "item_413"
+    STREAM_UNKNOWN = "item_1235"
+    STREAM_ARCHIVED = "item_1236"
     DELAYED = "delayed"
     PARTIAL_INACTIVE = "partial_inactive"
     PARTIAL_INACTIVE_LONG = "partial_inactive_long"
     TRUNCATED_JSON = "truncated_json"
     SHORT_ARRAY = "short_array"
     CODE_AS_STRING = "code_as_string"
+    EXTRA_FIELDS = "extra_fields"
+    MISSING_TO = "missing_to"
     HTML_200 = "html_200"
+    SEARCH_EMPTY = "search_empty"
+    SEARCH_UNFILTERED = "search_unfiltered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +86,16 @@ class Effect:
 EFFECTS: dict[FaultKind, Effect] = {
     FaultKind.RATE_LIMIT: Effect("429, ErrorCode 429, no Retry-After", Truth.NOTHING),
     FaultKind.RATE_LIMIT_RETRY_AFTER: Effect("429, ErrorCode 429, `Retry-After: 2`", Truth.NOTHING),
+    FaultKind.RATE_LIMIT_CODE: Effect("422, ErrorCode 429", Truth.NOTHING),
     FaultKind.UNAUTHORIZED: Effect("401, ErrorCode 10", Truth.NOTHING),
+    FaultKind.IP_NOT_ALLOWED: Effect("422, ErrorCode 1480: this IP address may not send", Truth.NOTHING),
     FaultKind.TOO_LARGE: Effect("413 with an HTML page", Truth.NOTHING),
+    FaultKind.INVALID_REQUEST: Effect("422, ErrorCode 300, for the whole request", Truth.NOTHING),
+    FaultKind.INVALID_FIELDS: Effect("422, ErrorCode 403, for the whole request", Truth.NOTHING),
+    FaultKind.UNKNOWN_ERROR: Effect(
+        "422, ErrorCode 9876, for the whole request, with fields that nobody knows", Truth.NOTHING
+    ),
+    FaultKind.ERROR_AS_STRING: Effect('422, the ErrorCode is a string ("300")', Truth.NOTHING),
     FaultKind.SERVER_ERROR_BEFORE: Effect("500, ErrorCode 101 with an Error ID", Truth.NOTHING),
     FaultKind.SERVER_ERROR_AFTER: Effect("500, ErrorCode 101 with an Error ID", Truth.ALL),
     FaultKind.BAD_GATEWAY_BEFORE: Effect("502 with an HTML page", Truth.NOTHING),
@@ -82,11 +112,29 @@ EFFECTS: dict[FaultKind, Effect] = {
     FaultKind.RESET_BEFORE: Effect("connection reset (RST)", Truth.NOTHING),
     FaultKind.RESET_AFTER: Effect("connection reset (RST)", Truth.ALL),
     FaultKind.CUT_BODY: Effect("200, the connection closes in the middle of the body", Truth.ALL),
+    FaultKind.CUT_CHUNKED: Effect("200 in chunks, the connection closes before the last one", Truth.ALL),
+    FaultKind.CLOSED_AFTER: Effect("200, then the kept-alive connection is closed unannounced", Truth.ALL),
     FaultKind.DRIP: Effect("200, the body comes one byte each 0.2 s, for `hang_s` at most", Truth.ALL),
+    FaultKind.ANSWER_LATE: Effect("200, `late_s` after the messages were accepted", Truth.ALL),
+    FaultKind.ACCEPT_LATE: Effect(
+        "200, `late_s` late: accepted at the end, even when the client has gone", Truth.ALL
+    ),
     FaultKind.MIXED: Effect(
         "200, the hit items (one in ten, at least one) fail with 300, 406 or an unknown code; a single message: 422",
         Truth.SOME,
     ),
+    FaultKind.SENDER_UNKNOWN: Effect(
+        "200, the hit items (all, if the rule names none) fail with 400: no such sender; a single message: 422",
+        Truth.OTHERS,
+    ),
+    FaultKind.SENDER_UNCONFIRMED: Effect("as above, with 401: the sender is not confirmed", Truth.OTHERS),
+    FaultKind.NO_CREDITS: Effect("as above, with 405: the account is out of credits", Truth.OTHERS),
+    FaultKind.PENDING_APPROVAL: Effect(
+        "as above, with 412, but only items with a recipient outside the domain of From", Truth.OTHERS
+    ),
+    FaultKind.NOT_APPROVED: Effect("as above, with 413: the account is not approved", Truth.OTHERS),
+    FaultKind.STREAM_UNKNOWN: Effect("as above, with 1235: the stream is unknown (archived)", Truth.OTHERS),
+    FaultKind.STREAM_ARCHIVED: Effect("as above, with 1236: the stream cannot send", Truth.OTHERS),
     FaultKind.DELAYED: Effect("200 without ErrorCode: delivery may be delayed", Truth.ALL),
     FaultKind.PARTIAL_INACTIVE: Effect(
         "200, ErrorCode 0; the last recipient of each message to several is named as inactive", Truth.ALL
@@ -95,12 +143,19 @@ EFFECTS: dict[FaultKind, Effect] = {
     FaultKind.TRUNCATED_JSON: Effect("200, the JSON stops halfway, Content-Length agrees", Truth.ALL),
     FaultKind.SHORT_ARRAY: Effect("200, the last element is missing; a single message: `{}`", Truth.ALL),
     FaultKind.CODE_AS_STRING: Effect('200, every ErrorCode is a string ("0")', Truth.ALL),
+    FaultKind.EXTRA_FIELDS: Effect("200, every element has fields that nobody knows", Truth.ALL),
+    FaultKind.MISSING_TO: Effect("200, no element has a To", Truth.ALL),
     FaultKind.HTML_200: Effect("200 with an HTML page", Truth.ALL),
+    FaultKind.SEARCH_EMPTY: Effect("search only: 200, nothing found", Truth.NOTHING),
+    FaultKind.SEARCH_UNFILTERED: Effect(
+        "search only: without a `messagestream`, the metadata filter is ignored", Truth.NOTHING
+    ),
 }
+SEARCH_ONLY = frozenset({FaultKind.SEARCH_EMPTY, FaultKind.SEARCH_UNFILTERED})
 
 
 class Target(StrEnum):
-    """Which requests a rule looks at."""
+    """Which requests a rule looks at: those that send, or those that look for messages."""
 
     SEND = "send"
     SEARCH = "search"
@@ -113,7 +168,7 @@ class FaultRule:
     A rule applies to a request of its `target` when some message in it has the metadata key `metadata_key` (with
     `metadata_value`, if given) and some recipient field contains `recipient`. It then fires with `probability`
     (0 … 1), only for the `nth` such request if given (from 1), at most `max_count` times if given.
-    Raises SettingsError for values outside these ranges, and for a fault on search that would have to accept mail.
+    Raises SettingsError for values outside these ranges, and for a kind that cannot happen to its target.
     """
 
     kind: FaultKind
@@ -135,6 +190,8 @@ class FaultRule:
                 raise SettingsError(f"{name} of {self.kind} is {value}, it must be 1 or more")
         if self.metadata_value is not None and self.metadata_key is None:
             raise SettingsError(f"metadata_value of {self.kind} needs a metadata_key")
+        if self.target is Target.SEND and self.kind in SEARCH_ONLY:
+            raise SettingsError(f'{self.kind} happens to searches only; it needs the target "search"')
         if self.target is Target.SEARCH and EFFECTS[self.kind].truth is not Truth.NOTHING:
             raise SettingsError(f"{self.kind} accepts mail, so it cannot happen to a search")
         if self.target is Target.SEARCH and (self.metadata_key or self.recipient):
@@ -146,23 +203,27 @@ class FaultPlan:
     """Rules in order, and the seed of the draws.
 
     One number is drawn per request; the probabilities of the rules that apply to it add up, in order, so at most one
-    fault fires. `hang_s` (seconds, more than 0) bounds hangs and drips.
+    fault fires. `hang_s` (seconds, more than 0) bounds hangs and drips, `late_s` (likewise) is how late `answer_late`
+    and `accept_late` are.
     """
 
     rules: tuple[FaultRule, ...] = ()
     seed: int = 0
     hang_s: float = 120.0
+    late_s: float = 2.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
-        if self.hang_s <= 0:
-            raise SettingsError(f"hang_s is {self.hang_s}, it must be more than 0")
+        for name, value in (("hang_s", self.hang_s), ("late_s", self.late_s)):
+            if value <= 0:
+                raise SettingsError(f"{name} is {value}, it must be more than 0")
 
     def to_document(self) -> dict[str, Any]:
         """Give the plan as a JSON-ready dict; `from_document` reads it back."""
         return {
             "seed": self.seed,
             "hang_s": self.hang_s,
+            "late_s": self.late_s,
             "rules": [{k: v for k, v in asdict(rule).items() if v is not None} for rule in self.rules],
         }
 

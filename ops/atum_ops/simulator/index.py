@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from atum_ops.simulator.ledger import Ledger
 
@@ -55,16 +55,33 @@ class Index:
         """Give the `seq` of the message with that MessageID, or None."""
         return self._ids.get(message_id)
 
-    def search(self, terms: Sequence[Term], *, first: int, last: int, offset: int, count: int) -> Page:
-        """Give the matching records with `first` <= seq <= `last`, newest first. Needs at least one term."""
+    def search(
+        self,
+        terms: Sequence[Term],
+        *,
+        first: int,
+        last: int,
+        offset: int,
+        count: int,
+        only: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> Page:
+        """Give the matching records with `first` <= seq <= `last`, newest first. Needs at least one term.
+
+        `only` is asked about every record that the terms match, so they had better be few.
+        """
         shortest, *others = sorted((self._posting(term) for term in terms), key=len)
         low, high = bisect_left(shortest, first), bisect_right(shortest, last)
-        if not others:
+        record = self._ledger.record
+        if not others and only is None:
             newest_first = range(high - 1 - offset, max(low, high - offset - count) - 1, -1)
-            return Page(max(high - low, 0), [self._ledger.record(shortest[at]) for at in newest_first])
-        hits = [seq for seq in shortest[low:high] if all(_contains(one, seq) for one in others)]
+            return Page(max(high - low, 0), [record(shortest[at]) for at in newest_first])
+        hits = [
+            seq
+            for seq in shortest[low:high]
+            if all(_contains(one, seq) for one in others) and (only is None or only(record(seq)))
+        ]
         hits.reverse()
-        return Page(len(hits), [self._ledger.record(seq) for seq in hits[offset : offset + count]])
+        return Page(len(hits), [record(seq) for seq in hits[offset : offset + count]])
 
     def _posting(self, term: Term) -> Sequence[int]:
         found = self._postings.get(_key(*term), ())

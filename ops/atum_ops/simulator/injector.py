@@ -25,11 +25,11 @@ class Fault:
 
 
 class Injector:
-    """Runs a `FaultPlan`: same plan and same requests in the same order, same faults."""
+    """Runs a `FaultPlan`: same plan and same requests in the same order, same faults. `fired` counts them by kind."""
 
-    def __init__(self, plan: FaultPlan) -> None:
+    def __init__(self, plan: FaultPlan, fired: Counter[FaultKind] | None = None) -> None:
         self.plan = plan
-        self.fired: Counter[FaultKind] = Counter()
+        self.fired: Counter[FaultKind] = Counter() if fired is None else fired
         self._random = random.Random(plan.seed)  # noqa: S311 - reproducible, not secret
         self._requests = 0
         self._matched = [0] * len(plan.rules)

@@ -10,6 +10,7 @@ from atum_ops.simulator.faults import FaultKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from atum_ops.simulator.faults import FaultPlan
     from atum_ops.simulator.injector import Fault
     from atum_ops.simulator.sending import Document
     from atum_ops.simulator.wire import Connection
@@ -22,24 +23,34 @@ _RESETS = frozenset({FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER})
 def misbehave(
     fault: Fault,
     connection: Connection,
+    plan: FaultPlan,
     *,
-    hang_s: float,
     answers: Sequence[Document] = (),
     in_batch: bool = True,
 ) -> None:
-    """Do to the client what the fault table says; `answers` are the honest ones, one per message."""
+    """Do to the client what the fault table says; `answers` are the honest ones, one per message.
+
+    Whatever is to be accepted has been by now; of `plan`, only the times count.
+    """
     kind = fault.rule.kind
     if kind in _HANGS:
-        connection.hang(at_most_s=hang_s)
+        connection.hang(at_most_s=plan.hang_s)
     elif kind in _RESETS:
         connection.reset()
     elif (hiding := oddities.instead(fault)) is not None:
         connection.answer(hiding)
     else:
         answer = oddities.distort(kind, answers, in_batch=in_batch)
-        if kind is FaultKind.DRIP:
-            connection.drip(answer, every_s=DRIP_EVERY_S, at_most_s=hang_s)
-        elif kind is FaultKind.CUT_BODY:
-            connection.cut(answer)
-        else:
-            connection.answer(answer)
+        match kind:
+            case FaultKind.DRIP:
+                connection.drip(answer, every_s=DRIP_EVERY_S, at_most_s=plan.hang_s)
+            case FaultKind.CUT_BODY:
+                connection.cut(answer)
+            case FaultKind.CUT_CHUNKED:
+                connection.cut_chunked(answer)
+            case FaultKind.CLOSED_AFTER:
+                connection.answer_and_close(answer)
+            case FaultKind.ANSWER_LATE:
+                connection.answer_later(answer, after_s=plan.late_s)
+            case _:
+                connection.answer(answer)

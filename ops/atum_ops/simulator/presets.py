@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
+from atum_ops.simulator.faults import SEARCH_ONLY, FaultKind, FaultPlan, FaultRule, Target
 from atum_schema.errors import SettingsError
 
 _DEFAULT: dict[FaultKind, float] = {
@@ -31,6 +31,10 @@ _DEFAULT: dict[FaultKind, float] = {
     FaultKind.SHORT_ARRAY: 0.01,
     FaultKind.CODE_AS_STRING: 0.01,
     FaultKind.HTML_200: 0.01,
+    FaultKind.CUT_CHUNKED: 0.005,
+    FaultKind.CLOSED_AFTER: 0.005,
+    FaultKind.EXTRA_FIELDS: 0.005,
+    FaultKind.MISSING_TO: 0.005,
 }
 _OUTAGE = (FaultKind.MAINTENANCE, FaultKind.MAINTENANCE_HTML, FaultKind.SERVER_ERROR_BEFORE)
 _AMBIGUOUS = (
@@ -44,7 +48,7 @@ _AMBIGUOUS = (
     FaultKind.SHORT_ARRAY,
 )
 
-#: `default` leaves out 401 and 413: they stop a lane or a mail, so not every mail would be resolved.
+#: `default` leaves out what stops a lane, a sender or a mail: not every mail would be resolved.
 PRESETS: dict[str, tuple[FaultRule, ...]] = {
     "none": (),
     "default": tuple(FaultRule(kind=kind, probability=chance) for kind, chance in _DEFAULT.items()),
@@ -55,7 +59,16 @@ PRESETS: dict[str, tuple[FaultRule, ...]] = {
 
 
 def preset(name: str, *, seed: int = 0) -> FaultPlan:
-    """Give the plan of that name. Raises SettingsError, listing the names, when there is none."""
-    if name not in PRESETS:
-        raise SettingsError(f"no fault preset {name!r}; there are {', '.join(PRESETS)}")
-    return FaultPlan(rules=PRESETS[name], seed=seed)
+    """Give the plan of that name; the name of a kind stands for a plan in which it hits every request it can.
+
+    Raises SettingsError, listing the presets, when there is none.
+    """
+    if name in PRESETS:
+        return FaultPlan(rules=PRESETS[name], seed=seed)
+    if name not in set(FaultKind):
+        raise SettingsError(
+            f"no fault preset {name!r}; there are {', '.join(PRESETS)}, and every kind of fault"
+        )
+    kind = FaultKind(name)
+    target = Target.SEARCH if kind in SEARCH_ONLY else Target.SEND
+    return FaultPlan(rules=(FaultRule(kind=kind, target=target),), seed=seed)

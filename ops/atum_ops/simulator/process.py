@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from atum_ops.simulator.config import SimulatorConfig
-from atum_ops.simulator.records import LedgerRecord, Summary
+from atum_ops.simulator.remote import Remote
 from atum_schema.errors import StackError
 
 if TYPE_CHECKING:
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from atum_ops.simulator.faults import FaultPlan
+    from atum_ops.simulator.records import LedgerRecord, Summary
 
 _START_S = 20.0
 _STOP_S = 5.0
-_CONTROL_S = 60.0
-_READ = 1 << 20
 _LOG_TAIL = 4000
 
 
@@ -47,6 +45,7 @@ class SimulatorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: int | None = None
         self._url = ""
+        self._remote: Remote | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -80,11 +79,11 @@ class SimulatorProcess:
             ):
                 settings = Path(directory, "config.json")
                 settings.touch(mode=0o600)
-                settings.write_bytes(orjson.dumps(self.config.to_document()))
+                settings.write_bytes(orjson.dumps(self._with_control_port().to_document()))
                 self._process = _spawn(settings, ready_child, leash_child, log)
                 os.close(ready_child)
                 ready_child = -1
-                self._url = self._await(ready, log)
+                self._url, control_url = self._await(ready, log).split()
         except BaseException:
             self.kill()
             raise
@@ -92,6 +91,7 @@ class SimulatorProcess:
             for descriptor in (ready, ready_child, leash_child):
                 if descriptor >= 0:
                     os.close(descriptor)
+        self._remote = Remote(control_url, self.config.control_token)
         self.config = replace(self.config, port=urlsplit(self._url).port or 0)
 
     def stop(self) -> None:
@@ -119,26 +119,54 @@ class SimulatorProcess:
 
     def summary(self) -> Summary:
         """Count what was really accepted, and what went wrong."""
-        return Summary.from_document(self._call("GET", "summary"))
+        return self._control().summary()
 
     def ledger(self, *, after: int = 0, limit: int | None = None) -> Iterator[LedgerRecord]:
         """Give the records of accepted messages with `seq` > `after`, in order, as they stood when asked."""
-        path = f"ledger?after={after}" + (f"&limit={limit}" if limit is not None else "")
-        with self._request("GET", path) as response:
-            for line in _lines(response):
-                yield LedgerRecord.from_document(orjson.loads(line))
+        return self._control().ledger(after=after, limit=limit)
+
+    def status(self) -> dict[str, Any]:
+        """Give what is being played (`scenario`), `conditions`, the plan (`faults`), and how often each kind `fired`."""
+        return self._control().status()
 
     def set_faults(self, plan: FaultPlan) -> None:
         """Replace the fault plan; it starts from its beginning."""
-        self._call("POST", "faults", plan.to_document())
+        self._control().set_faults(plan)
+
+    def scenario(self, name: str, seconds: float | None = None) -> None:
+        """Play a scenario, for so many seconds or until it is cleared. Ends the one before.
+
+        Raises SettingsError for a name or a time that makes no sense.
+        """
+        self._control().scenario(name, seconds)
+
+    def clear_scenario(self) -> None:
+        """End the scenario, if one is being played: plan, conditions and port are again as they were."""
+        self._control().clear_scenario()
+
+    def tune(self, **conditions: float | bool) -> None:
+        """Change some of the `Conditions`, as in `tune(latency_ms=100, index_lag_s=20)`; the others stay.
+
+        Raises SettingsError when one is unknown or wrong.
+        """
+        self._control().tune(conditions)
 
     def set_inactive(self, addresses: Iterable[str]) -> None:
         """Replace the list of inactive (suppressed) recipients."""
-        self._call("POST", "inactive", {"addresses": list(addresses)})
+        self._control().set_inactive(list(addresses))
 
     def reset(self) -> None:
-        """Forget messages, counters and inactive addresses; the fault plan starts from its beginning."""
-        self._call("POST", "reset", {})
+        """Forget messages, counters, inactive addresses, tuning and scenario; the plan starts from its beginning."""
+        self._control().reset()
+
+    def _with_control_port(self) -> SimulatorConfig:
+        # Its own, so that the control side answers whatever is played; new at each start, as nobody else knows it.
+        return self.config if self.config.control_port is not None else replace(self.config, control_port=0)
+
+    def _control(self) -> Remote:
+        if self._remote is None:
+            raise StackError("the simulator was not started")
+        return self._remote
 
     def _await(self, ready: int, log: IO[bytes]) -> str:
         deadline = time.monotonic() + self._start_s
@@ -153,26 +181,6 @@ class SimulatorProcess:
             said += piece
         return said.decode().strip()
 
-    def _call(self, method: str, path: str, document: object = None) -> dict[str, Any]:
-        with self._request(method, path, document) as response:
-            result: dict[str, Any] = orjson.loads(response.read())
-            return result
-
-    @contextlib.contextmanager
-    def _request(self, method: str, path: str, document: object = None) -> Iterator[HTTPResponse]:
-        address = urlsplit(self._url)
-        connection = HTTPConnection(address.hostname or "", address.port, timeout=_CONTROL_S)
-        try:
-            body = orjson.dumps(document) if document is not None else None
-            headers = {"X-Control-Token": self.config.control_token}
-            connection.request(method, f"/_control/{path}", body=body, headers=headers)
-            with connection.getresponse() as response:
-                if response.status != 200:  # noqa: PLR2004 - HTTP OK
-                    raise StackError(f"the simulator answered {response.status}: {response.read().decode()}")
-                yield response
-        finally:
-            connection.close()
-
 
 def _spawn(settings: Path, ready: int, leash: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "atum_ops.simulator", "--config", str(settings)]
@@ -185,12 +193,3 @@ def _spawn(settings: Path, ready: int, leash: int, log: IO[bytes]) -> subprocess
         pass_fds=(ready, leash),
         start_new_session=True,
     )
-
-
-def _lines(response: HTTPResponse) -> Iterator[bytes]:
-    rest = b""
-    while piece := response.read1(_READ):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from whole
-    if rest:
-        raise StackError("the ledger stream ended in the middle of a record")

@@ -7,14 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from atum_ops.simulator import search, texts
-from atum_ops.simulator.faults import Target
+from atum_ops.simulator.faults import SEARCH_ONLY, FaultKind, Target
+from atum_ops.simulator.index import Page
 from atum_ops.simulator.misbehaviour import misbehave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from atum_ops.simulator.exchange import Request
+    from atum_ops.simulator.injector import Fault
     from atum_ops.simulator.state import State
-    from atum_ops.simulator.wire import Connection, Request
+    from atum_ops.simulator.wire import Connection
 
 DETAILS = re.compile(r"/messages/outbound/([^/]+)/details/?", re.IGNORECASE)
 
@@ -30,17 +33,22 @@ class ReadEndpoints:
         state = self._state
         state.counts["searches"] += 1
         fault = state.injector.choose(target=Target.SEARCH)
-        if fault is not None:
-            misbehave(fault, connection, hang_s=state.injector.plan.hang_s)
+        if self._fails(fault, connection):
             return
         query = search.parse_query(request.query)
         if isinstance(query, texts.Refusal):
             connection.answer(texts.error(query.code, query.message))
+        elif fault is not None and fault.rule.kind is FaultKind.SEARCH_EMPTY:
+            connection.answer(search.page_answer(Page(0, [])))
         else:
+            if fault is not None:
+                query = search.unfiltered(query)
             self._when_indexed(connection, partial(self._find, query, connection))
 
     def details(self, request: Request, connection: Connection) -> None:
         """Handle `GET /messages/outbound/{id}/details`."""
+        if self._fails(self._state.injector.choose(target=Target.SEARCH), connection):
+            return
         match = DETAILS.fullmatch(request.path)
         message_id = match[1].lower() if match is not None else ""
         self._when_indexed(connection, partial(self._show, message_id, connection))
@@ -54,6 +62,12 @@ class ReadEndpoints:
         streams = [texts.stream(name, kind) for name, kind in self._state.config.streams.items()]
         connection.answer(texts.json_answer({"MessageStreams": streams, "TotalCount": len(streams)}))
 
+    def _fails(self, fault: Fault | None, connection: Connection) -> bool:
+        if fault is None or fault.rule.kind in SEARCH_ONLY:
+            return False
+        misbehave(fault, connection, self._state.injector.plan)
+        return True
+
     def _find(self, query: search.Query, connection: Connection) -> None:
         ledger = self._state.ledger
         first = 1 if query.since is None else ledger.accepted_before(query.since) + 1
@@ -61,7 +75,12 @@ class ReadEndpoints:
         if query.before is not None:
             last = min(last, ledger.accepted_before(query.before))
         page = self._state.index.search(
-            query.terms, first=first, last=last, offset=query.offset, count=query.count
+            query.terms,
+            first=first,
+            last=last,
+            offset=query.offset,
+            count=query.count,
+            only=query.only,
         )
         connection.answer(search.page_answer(page))
 

@@ -67,7 +67,8 @@ class Summary:
 
     `distinct`, `duplicates` and `extra_copies` count `atum-mail` ids: all, those accepted more than once, and the
     copies beyond the first. `duplicate_ids` names at most 1000 of them with how often. `offered` counts messages in
-    sending requests that reached the message checks, `refused` those answered with an ErrorCode.
+    sending requests that reached the message checks, `refused` those answered with an ErrorCode. Of the `sends`,
+    `limited` met the rate limit, and `abandoned` were not carried out because the client had gone.
     """
 
     accepted: int
@@ -82,6 +83,8 @@ class Summary:
     refused: int
     searches: int
     last_seq: int
+    limited: int
+    abandoned: int
     faults: Mapping[str, int]
 
     @classmethod

@@ -99,7 +99,7 @@ def _check_sender(sender: str, account: Account) -> Refusal | None:
         return invalid("Invalid 'From' address: ''.")
     address = found[0].email
     if account.signatures and not _is_signed(address.lower(), account.signatures):
-        return Refusal(400, texts.UNCONFIRMED.format(address=address))
+        return Refusal(400, texts.UNKNOWN_SENDER.format(address=address))
     if len(account.confirmed) < _REMEMBERED_SENDERS:
         account.confirmed.add(sender)
     return None

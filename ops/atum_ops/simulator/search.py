@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -13,10 +13,10 @@ from atum_ops.simulator import texts
 from atum_ops.simulator.texts import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from atum_ops.simulator.exchange import Answer
     from atum_ops.simulator.index import Page, Term
-    from atum_ops.simulator.wire import Answer
 
 MOST_PER_PAGE = 500
 MOST_REACHABLE = 10_000
@@ -24,31 +24,66 @@ _EASTERN = ZoneInfo("America/New_York")
 _DATE_ONLY = len("2026-01-01")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _BAD_QUERY = 700
+_METADATA = "metadata_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A search: exact terms, a time range (unix seconds, `to` not included), and the page."""
+    """A search: exact terms, a time range (unix seconds, `before` not included), and the page.
+
+    `sender` and `subject` must be equal, whatever their case; "" is any. `any_stream` says that the search named no
+    stream, so that the default was taken.
+    """
 
     terms: tuple[Term, ...]
+    any_stream: bool
+    sender: str
+    subject: str
     since: float | None
     before: float | None
     count: int
     offset: int
 
+    @property
+    def only(self) -> Callable[[Mapping[str, Any]], bool] | None:
+        """What a record must meet besides the terms, or None."""
+        return self._meets if self.sender or self.subject else None
+
+    def _meets(self, record: Mapping[str, Any]) -> bool:
+        sender = record["from"].rpartition("<")[2].rstrip("> ").strip().lower()
+        return self.sender in {"", sender} and self.subject in {"", record["subject"].lower()}
+
 
 def parse_query(text: str) -> Query | Refusal:
     """Read a query string; keys are case-insensitive, unknown ones are ignored. Refused with ErrorCode 700."""
-    given = {key.lower(): value for key, value in parse_qsl(text)}
+    given = {key.lower(): value for key, value in parse_qsl(text, keep_blank_values=True)}
     count, offset = _number(given.get("count", "")), _number(given.get("offset", "0"))
     if not 1 <= count <= MOST_PER_PAGE or offset < 0 or count + offset > MOST_REACHABLE:
         return Refusal(_BAD_QUERY, texts.BAD_PAGING)
+    if sum(key.startswith(_METADATA) for key in given) > 1:
+        return Refusal(_BAD_QUERY, texts.ONE_METADATA)
     since = _moment(given.get("fromdate", ""))
     before = _moment(given.get("todate", ""), end_of_day=True)
     for name, moment in (("fromdate", since), ("todate", before)):
         if moment is None and given.get(name):
             return Refusal(_BAD_QUERY, texts.BAD_DATE.format(name=name, value=given[name]))
-    return Query(terms=tuple(_terms(given)), since=since, before=before, count=count, offset=offset)
+    return Query(
+        terms=tuple(_terms(given)),
+        any_stream=not given.get("messagestream"),
+        sender=given.get("fromemail", "").lower(),
+        subject=given.get("subject", "").lower(),
+        since=since,
+        before=before,
+        count=count,
+        offset=offset,
+    )
+
+
+def unfiltered(query: Query) -> Query:
+    """Give a search as the fault `search_unfiltered` reads it: without a stream, metadata does not count."""
+    if not query.any_stream:
+        return query
+    return replace(query, terms=tuple(term for term in query.terms if not term[0].startswith(_METADATA)))
 
 
 def page_answer(page: Page) -> Answer:
@@ -99,7 +134,7 @@ def _terms(given: Mapping[str, str]) -> list[Term]:
     if given.get("status"):
         wanted = given["status"].capitalize()
         terms.append(("status", "Sent" if wanted == "Processed" else wanted))
-    terms.extend((key, value) for key, value in given.items() if key.startswith("metadata_"))
+    terms.extend((key, value) for key, value in given.items() if key.startswith(_METADATA))
     return terms
 
 

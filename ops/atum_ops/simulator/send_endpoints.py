@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from atum_ops.simulator import oddities, rules, texts
-from atum_ops.simulator.faults import EFFECTS, Truth
+from atum_ops.simulator.exchange import Answer
+from atum_ops.simulator.faults import EFFECTS, FaultKind, Truth
 from atum_ops.simulator.fieldtypes import mistyped
 from atum_ops.simulator.misbehaviour import misbehave
 from atum_ops.simulator.sending import UNALTERED, rehearse, submit
-from atum_ops.simulator.wire import Answer
 
 if TYPE_CHECKING:
+    from atum_ops.simulator.exchange import Request
+    from atum_ops.simulator.faults import FaultPlan
     from atum_ops.simulator.injector import Fault
     from atum_ops.simulator.sending import Document
     from atum_ops.simulator.state import State
-    from atum_ops.simulator.wire import Connection, Request
+    from atum_ops.simulator.wire import Connection
 
 Messages = list[dict[str, Any]]
 
@@ -30,8 +33,16 @@ class Submission:
 
     items: Messages
     connection: Connection
+    plan: FaultPlan
     fault: Fault | None
     in_batch: bool
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for it any more, which all but one kind of fault respect."""
+        return self.connection.gone and (
+            self.fault is None or self.fault.rule.kind is not FaultKind.ACCEPT_LATE
+        )
 
 
 class SendEndpoints:
@@ -61,31 +72,46 @@ class SendEndpoints:
         if isinstance(items, Answer):
             connection.answer(items)
             return
-        state, config = self._state, self._state.config
+        state = self._state
         state.counts["sends"] += 1
+        if state.bucket is not None and (limited := self._limit(len(items))) is not None:
+            connection.answer(limited)
+            return
         state.counts["offered"] += len(items)
-        fault = state.injector.choose(items)
-        submission = Submission(items=items, connection=connection, fault=fault, in_batch=in_batch)
-        latency_ms = config.latency_ms + config.latency_per_item_ms * len(items)
-        if latency_ms:
-            connection.loop.call_later(latency_ms / 1000, self._conclude, submission)
+        plan, fault = state.injector.plan, state.injector.choose(items)
+        submission = Submission(items=items, connection=connection, plan=plan, fault=fault, in_batch=in_batch)
+        latency_s = state.conditions.latency_s(len(items), state.latency_draw)
+        if fault is not None and fault.rule.kind is FaultKind.ACCEPT_LATE:
+            latency_s += plan.late_s
+        if latency_s:
+            connection.loop.call_later(latency_s, self._conclude, submission)
         else:
             self._conclude(submission)
 
+    def _limit(self, messages: int) -> Answer | None:
+        state = self._state
+        wait_s = state.bucket.wait_s(messages, time.monotonic()) if state.bucket is not None else 0.0
+        if not wait_s:
+            return None
+        state.counts["limited"] += 1
+        extra = f"Retry-After: {math.ceil(wait_s)}\r\n" if state.conditions.rate_retry_after else ""
+        return texts.error(429, texts.SLOW_DOWN, status=429, extra=extra)
+
     def _conclude(self, submission: Submission) -> None:
-        # Runs even when the client has gone meanwhile: the provider does not notice that either.
-        fault, connection, in_batch = submission.fault, submission.connection, submission.in_batch
-        hang_s = self._state.injector.plan.hang_s
+        fault, connection, plan = submission.fault, submission.connection, submission.plan
+        if submission.abandoned:
+            self._state.counts["abandoned"] += 1
+            return
         if fault is not None and EFFECTS[fault.rule.kind].truth is Truth.NOTHING:
-            misbehave(fault, connection, hang_s=hang_s)
+            misbehave(fault, connection, plan)
             return
         answers = self._accept(submission)
         if isinstance(answers, Answer):
             connection.answer(answers)
         elif fault is not None:
-            misbehave(fault, connection, hang_s=hang_s, answers=answers, in_batch=in_batch)
+            misbehave(fault, connection, plan, answers=answers, in_batch=submission.in_batch)
         else:
-            connection.answer(oddities.honest(answers, in_batch=in_batch))
+            connection.answer(oddities.honest(answers, in_batch=submission.in_batch))
 
     def _accept(self, submission: Submission) -> list[Document] | Answer:
         state, items, fault = self._state, submission.items, submission.fault

@@ -1,16 +1,20 @@
-"""Running a simulator: one process, one event loop, one port."""
+"""Running a simulator: one process, one event loop, one port, and one more for control if wanted."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
+from atum_ops.simulator.control import Control
+from atum_ops.simulator.entrance import Entrance
+from atum_ops.simulator.listener import Listener
 from atum_ops.simulator.rules import BATCH_BYTES
 from atum_ops.simulator.service import Service
+from atum_ops.simulator.stage import Stage
 from atum_ops.simulator.state import State
 from atum_ops.simulator.wire import Connection
 
@@ -18,45 +22,60 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atum_ops.simulator.config import SimulatorConfig
+    from atum_ops.simulator.wire import Handler
 
-_BACKLOG = 1024
+
+class Addresses(NamedTuple):
+    """Base URLs of a running simulator; both are the same when there is no control port."""
+
+    url: str
+    control_url: str
 
 
 async def serve(
     config: SimulatorConfig,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[Addresses], None],
     *,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Serve until `stop` is set or the task is cancelled; `on_ready` gets the URL once connections are taken.
+    """Serve until `stop` is set or the task is cancelled; `on_ready` gets the URLs once connections are taken.
 
-    Raises OSError when the address is taken or the ledger file cannot be used.
+    Raises OSError when an address is taken or the ledger file cannot be used.
     """
     state = State(config)
-    connections: set[Connection] = set()
-    factory = partial(Connection, Service(state), body_limit=BATCH_BYTES, open_connections=connections)
+    listener, side = Listener(config.host, config.port), Entrance()
+    stage = Stage(state, listener, reachable=config.control_port is not None)
+    control = Control(state, stage)
+    control_listener = Listener(config.host, config.control_port or 0)
     try:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(factory, config.host, config.port, backlog=_BACKLOG)
-        try:
-            host, port = server.sockets[0].getsockname()[:2]
-            on_ready(f"http://{host}:{port}" if ":" not in host else f"http://[{host}]:{port}")
-            await (stop or asyncio.Event()).wait()
-        finally:
-            server.close()
-            for connection in tuple(connections):
-                connection.close()
-            await server.wait_closed()
+        url = control_url = await listener.open(_connections(Service(state, control), state.entrance))
+        if config.control_port is not None:
+            control_url = await control_listener.open(_connections(control, side))
+        on_ready(Addresses(url, control_url))
+        await (stop or asyncio.Event()).wait()
     finally:
+        stage.clear()
+        for one in (listener, control_listener):
+            await one.close()
+        for entrance in (state.entrance, side):
+            entrance.close_all()
         state.ledger.close()
 
 
-def run(config: SimulatorConfig, on_ready: Callable[[str], None], *, stop_fd: int | None = None) -> None:
+def _connections(handler: Handler, entrance: Entrance) -> Callable[[], Connection]:
+    return partial(Connection, handler, body_limit=BATCH_BYTES, entrance=entrance)
+
+
+def run(
+    config: SimulatorConfig, on_ready: Callable[[Addresses], None], *, stop_fd: int | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, or until the other end of `stop_fd` is closed. Blocks; errors as `serve`."""
     uvloop.run(_until_told(config, on_ready, stop_fd))
 
 
-async def _until_told(config: SimulatorConfig, on_ready: Callable[[str], None], stop_fd: int | None) -> None:
+async def _until_told(
+    config: SimulatorConfig, on_ready: Callable[[Addresses], None], stop_fd: int | None
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,13 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from atum_ops.simulator import texts
-from atum_ops.simulator.control import PREFIX, Control
+from atum_ops.simulator.control import PREFIX
 from atum_ops.simulator.read_endpoints import DETAILS, ReadEndpoints
 from atum_ops.simulator.send_endpoints import SendEndpoints
 
 if TYPE_CHECKING:
+    from atum_ops.simulator.control import Control
+    from atum_ops.simulator.exchange import Answer, Request
     from atum_ops.simulator.state import State
-    from atum_ops.simulator.wire import Answer, Connection, Handler, Request
+    from atum_ops.simulator.wire import Connection, Handler
 
 TOKEN_HEADER = b"x-postmark-server-token"
 TEST_TOKEN = b"POSTMARK_API_TEST"
@@ -23,10 +25,9 @@ _JSON = b"application/json"
 class Service:
     """Handles every request of a simulator; one `State` behind it. Paths are case-insensitive."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, control: Control) -> None:
         self._state = state
-        self._token = state.config.token.encode().lower()
-        self._control = Control(state)
+        self._control = control
         send, self._read = SendEndpoints(state), ReadEndpoints(state)
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/email"): send.single,
@@ -67,7 +68,7 @@ class Service:
         headers = request.headers
         token = headers.get(TOKEN_HEADER, b"")
         testing = token == TEST_TOKEN and (request.method, path) in self._rehearsals
-        if not testing and not hmac.compare_digest(token.lower(), self._token):
+        if not testing and not hmac.compare_digest(token.lower(), self._state.token):
             return texts.error(10, texts.UNAUTHORIZED, status=401)
         if _JSON not in headers.get(b"accept", b"").lower():
             return texts.error(409, texts.BAD_HEADERS, status=415)

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+import random
+import secrets
 import time
 from collections import Counter, OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from atum_ops.simulator.entrance import Entrance
 from atum_ops.simulator.index import Index
 from atum_ops.simulator.injector import Injector
 from atum_ops.simulator.ledger import Ledger
+from atum_ops.simulator.ratelimit import Bucket
 from atum_ops.simulator.rules import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from atum_ops.simulator.config import SimulatorConfig
-    from atum_ops.simulator.faults import FaultPlan
+    from atum_ops.simulator.faults import FaultKind, FaultPlan
+    from atum_ops.simulator.scenarios import Scenario
 
 _LISTED_DUPLICATES = 1000
 
 
 class State:
-    """One simulated Postmark server: ledger, search index, account, fault plan, counters."""
+    """One simulated Postmark server: ledger, search index, account, faults, conditions, counters.
+
+    A scenario covers plan, conditions and token while it plays; what it covers stays as it was, or is changed by `use`
+    and `tune`, and shows again afterwards.
+    """
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.ledger = Ledger(config.ledger_path)
         self.index = Index(self.ledger)
-        self.injector = Injector(config.plan())
         self.account = Account(streams=dict(config.streams), signatures=config.signatures)
+        self.entrance = Entrance()
         self.counts: Counter[str] = Counter()
         self.requests = self.ledger.last_request
         self._content: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._scenario: Scenario | None = None
+        self._fired: Counter[FaultKind] = Counter()
+        self._own_injector = Injector(config.plan(), self._fired)
+        self._own_conditions = config.conditions()
+        self._rate = (0.0, 0.0)
+        self.bucket: Bucket | None = None
+        self.latency_draw = _draw(self.plan)
+        self._apply()
+
+    @property
+    def plan(self) -> FaultPlan:
+        """The fault plan outside of scenarios."""
+        return self._own_injector.plan
 
     def next_request(self) -> int:
         """Give the next sending request its number (from 1, going on after a restart with a ledger file)."""
@@ -40,20 +63,52 @@ class State:
 
     def visible(self) -> int:
         """Give the `seq` up to which messages can be found now."""
-        return self.ledger.accepted_by(time.time() - self.config.index_lag_s)
+        return self.ledger.accepted_by(time.time() - self.conditions.index_lag_s)
 
     def use(self, plan: FaultPlan) -> None:
         """Start the plan from its beginning; the counts of what fired start over."""
-        self.injector = Injector(plan)
+        self._fired.clear()
+        self._own_injector = Injector(plan, self._fired)
+        self.latency_draw = _draw(plan)
+        self._apply()
+
+    def tune(self, changes: Mapping[str, Any]) -> None:
+        """Change some of the conditions. Raises SettingsError when one is unknown or wrong."""
+        self._own_conditions = self._own_conditions.but(changes)
+        self._apply()
+
+    def cover(self, scenario: Scenario | None) -> None:
+        """Let a scenario cover plan, conditions and token, or none."""
+        self._scenario = scenario
+        self._apply()
 
     def reset(self) -> None:
-        """Forget messages, counters and inactive addresses, and start the current plan from its beginning."""
+        """Forget messages, counters, inactive addresses and tuning, and start the current plan from its beginning."""
         self.ledger.clear()
         self.index = Index(self.ledger)
         self.account.inactive.clear()
         self.counts.clear()
         self._content.clear()
-        self.use(self.injector.plan)
+        self._own_conditions = self.config.conditions()
+        self.use(self.plan)
+
+    def _apply(self) -> None:
+        scenario, plan = self._scenario, self.plan
+        self.conditions = self._own_conditions
+        self.injector = self._own_injector
+        # What is asked for at every request is made here once, so that nothing but this knows of scenarios.
+        self.token = self.config.token.encode().lower()
+        if scenario is not None:
+            self.conditions = self._own_conditions.but(scenario.conditions)
+            self.injector = Injector(replace(plan, rules=scenario.rules), self._fired)
+            if scenario.revoked:
+                self.token = secrets.token_hex(32).encode()
+        self.entrance.idle_s = self.conditions.idle_s
+        rate = (self.conditions.rate_per_s, self.conditions.rate_burst)
+        if rate != self._rate:
+            self._rate = rate
+            per_s, burst = rate
+            self.bucket = Bucket(per_s=per_s, burst=burst, now=time.monotonic()) if per_s else None
 
     def keep_content(self, items: Sequence[Any], answers: Sequence[dict[str, Any]]) -> None:
         """Keep the bodies of the latest accepted messages for `/details`."""
@@ -72,6 +127,10 @@ class State:
         """Give text and HTML body, or two empty strings when they are no longer kept."""
         return self._content.get(message_id, ("", ""))
 
+    def fired(self) -> dict[str, int]:
+        """Count the faults that fired, by kind."""
+        return {str(kind): count for kind, count in self._fired.items()}
+
     def summary(self) -> dict[str, Any]:
         """Count: accepted messages, requests, distinct ids, duplicates, faults. JSON-ready."""
         repeated = self.ledger.repeated
@@ -87,6 +146,12 @@ class State:
             "offered": self.counts["offered"],
             "refused": self.counts["refused"],
             "searches": self.counts["searches"],
+            "limited": self.counts["limited"],
+            "abandoned": self.counts["abandoned"],
             "last_seq": self.ledger.accepted,
-            "faults": {str(kind): count for kind, count in self.injector.fired.items()},
+            "faults": self.fired(),
         }
+
+
+def _draw(plan: FaultPlan) -> random.Random:
+    return random.Random(f"latency:{plan.seed}")  # noqa: S311 - reproducible, not secret

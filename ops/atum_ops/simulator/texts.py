@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from atum_ops.simulator.wire import Answer
+from atum_ops.simulator.exchange import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,15 @@ BAD_METADATA = (
     "Invalid metadata content. Field names are limited to 20 characters and field values are limited to 80 "
     "characters in length. The '{key}' field in your metadata content exceeds these limits."
 )
-UNCONFIRMED = (
+UNKNOWN_SENDER = (
     "The 'From' address you supplied ({address}) is not a Sender Signature on your account. Please add and confirm "
     "this address in order to be able to use it in the 'From' field of your messages."
 )
+UNCONFIRMED_SENDER = "The 'From' address you supplied ({address}) is a Sender Signature on your account that is not confirmed yet."
+NO_CREDITS = "Not allowed to send: your account has run out of credits and cannot send."
+PENDING = "While your account is pending approval, all recipient addresses must share the same domain as the From address."
+NOT_APPROVED = "This account is not approved to send email."
+IP_NOT_ALLOWED = "You are not authorized to send emails from your current IP address: '127.0.0.1'."
 INACTIVE = (
     "You tried to send to {whom} marked as inactive. Found inactive addresses: {addresses}. Inactive recipients are "
     "ones that have generated a hard bounce, a spam complaint, or a manual suppression."
@@ -49,10 +54,12 @@ NOT_SENDING = "The stream provided: '{stream}' cannot be used for sending messag
 BAD_FIELDS = "Invalid request field(s): {fields}."
 INTERNAL = "An internal error occurred. Error ID: {error_id}"
 MAINTENANCE = "The Postmark API is offline for maintenance."
+UNHEARD_OF = "The request was refused for a reason that this version does not know."
 SLOW_DOWN = "You have exceeded the rate limit. Please slow down."
 NOT_FOUND = "The requested resource was not found."
 NO_MESSAGE = "This message was not found."
 BAD_PAGING = "Invalid paging: 'count' must be from 1 to 500, and 'count' plus 'offset' at most 10000."
+ONE_METADATA = "Only one metadata field can be searched for at a time."
 BAD_DATE = "Invalid '{name}': '{value}' is not a date."
 
 

@@ -1,7 +1,8 @@
 """HTTP/1.1 on an asyncio transport: requests in, answers out, and the ways an answer can fail to arrive.
 
 One `Connection` per client. A request is handed to the `Handler` when its body is complete; the handler owes it
-exactly one call of `answer`, `stream`, `drip`, `cut`, `reset` or `hang`, now or later (RFC 9112).
+exactly one call of `answer`, `answer_later`, `answer_and_close`, `stream`, `drip`, `cut`, `cut_chunked`, `reset` or
+`hang`, now or later (RFC 9112).
 """
 
 from __future__ import annotations
@@ -10,47 +11,17 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 
+from atum_ops.simulator.entrance import STALL_S, Door, Entrance, is_private
+from atum_ops.simulator.exchange import Answer, Request
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_REASONS = {int(status): status.phrase for status in HTTPStatus}
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@dataclass(slots=True)
-class Request:
-    """One request as read from the wire. Header names are lower-case, `path` is as sent, without the query."""
-
-    method: str = ""
-    path: str = ""
-    query: str = ""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
-    oversized: bool = False
-    keep_alive: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One answer: HTTP status, body, media type, and extra header lines (each ending in CRLF)."""
-
-    body: bytes
-    status: int = 200
-    content_type: str = "application/json; charset=utf-8"
-    extra: str = ""
-
-    def head(self) -> bytes:
-        """Render status line and headers (RFC 9112 §4)."""
-        return (
-            f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}\r\n"
-            f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n{self.extra}\r\n"
-        ).encode("latin-1")
 
 
 class Handler(Protocol):
@@ -62,10 +33,14 @@ class Handler(Protocol):
 class Connection(asyncio.Protocol):
     """One client connection. Requests that arrive while one is being answered wait their turn."""
 
-    def __init__(self, handler: Handler, *, body_limit: int, open_connections: set[Connection]) -> None:
+    def __init__(self, handler: Handler, *, body_limit: int, entrance: Entrance) -> None:
+        #: Whether it belongs to the control side, which no scenario touches.
+        self.private = False
+        #: Whether its bytes are left unread, because the door was shut when they came.
+        self.stalled = False
         self._handler = handler
         self._body_limit = body_limit
-        self._open = open_connections
+        self._entrance = entrance
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -76,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._current: Request | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
         self._source: Iterator[bytes] | None = None
         self._blocked = False
 
@@ -83,9 +59,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._open.add(self)
+        self._entrance.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._entrance.door is not Door.OPEN and not self.private and not self._admit(data):
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -94,8 +72,11 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._transport = None
         self._source = None
-        self._cancel_timer()
-        self._open.discard(self)
+        for timer in (self._timer, self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._idle = None
+        self._entrance.connections.discard(self)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -107,6 +88,9 @@ class Connection(asyncio.Protocol):
     # httptools callbacks
 
     def on_message_begin(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
         self._request = Request()
         self._url = b""
         self._chunks = []
@@ -154,11 +138,27 @@ class Connection(asyncio.Protocol):
     def loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client has closed or reset the connection, or we have."""
+        return self._transport is None or self._transport.is_closing()
+
     def answer(self, answer: Answer) -> None:
         """Send a complete answer and turn to the next request."""
         if self._transport is not None:
             self._transport.write(answer.head() + answer.body)
         self._finish()
+
+    def answer_later(self, answer: Answer, *, after_s: float) -> None:
+        """Send a complete answer `after_s` seconds from now, unless the client has gone by then."""
+        if self._transport is not None:
+            self._timer = self._loop.call_later(after_s, self.answer, answer)
+
+    def answer_and_close(self, answer: Answer) -> None:
+        """Send a complete answer that promises to keep the connection, then close it."""
+        if self._transport is not None:
+            self._transport.write(answer.head() + answer.body)
+            self._transport.close()
 
     def stream(self, source: Iterator[bytes]) -> None:
         """Send 200 with the pieces of `source` as JSON lines, as fast as the client reads them."""
@@ -180,6 +180,14 @@ class Connection(asyncio.Protocol):
         """Send the head and half of the body, then close in good order: the body ends too early."""
         if self._transport is not None:
             self._transport.write(answer.head() + answer.body[: len(answer.body) // 2])
+            self._transport.close()
+
+    def cut_chunked(self, answer: Answer) -> None:
+        """Send half of the body as one chunk, then close in good order: the last chunk never comes."""
+        if self._transport is not None:
+            half = answer.body[: len(answer.body) // 2]
+            head = answer.head(framing="Transfer-Encoding: chunked")
+            self._transport.write(head + b"%x\r\n%b\r\n" % (len(half), half))
             self._transport.close()
 
     def reset(self) -> None:
@@ -213,6 +221,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         elif self._waiting:
             self._loop.call_soon(self._next)
+        elif self._entrance.idle_s:
+            self._idle = self._loop.call_later(self._entrance.idle_s, self._transport.close)
 
     def _next(self) -> None:
         if self._current is None and self._waiting and self._transport is not None:
@@ -239,10 +249,17 @@ class Connection(asyncio.Protocol):
             self._transport.write(body[at : at + 1])
             self._timer = self._loop.call_later(every_s, self._drip_on, body, at + 1, every_s, deadline)
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _admit(self, data: bytes) -> bool:
+        if is_private(data):
+            self.private = True
+            return True
+        if self._entrance.door is Door.RESET:
+            self.reset()
+        elif self._transport is not None:
+            self.stalled = True
+            self._transport.pause_reading()
+            self.hang(at_most_s=STALL_S)
+        return False
 
     def _refuse(self) -> None:
         if self._transport is not None:

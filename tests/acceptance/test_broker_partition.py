@@ -1,0 +1,112 @@
+"""A bad network between the parts and RabbitMQ while batches are posting: nothing lost, nothing doubled, soon over."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from atum_ops.chaos.faults import Faults, Way
+from atum_ops.chaos.proxy import Proxy
+from tests.load import Load, under_load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAULT_S = 5.0
+WHOSE = [("relay",), ("worker",), ("relay", "worker")]
+NAMES = ["relay", "worker", "both"]
+
+
+class Lines:
+    """The lines to RabbitMQ, by part, each through a proxy of its own."""
+
+    def __init__(self, load: Load, proxies: dict[str, Proxy]) -> None:
+        self.load = load
+        self._proxies = proxies
+
+    def of(self, whose: tuple[str, ...]) -> list[Proxy]:
+        return [self._proxies[name] for name in whose]
+
+
+@pytest.fixture
+def lines(database_url: str, amqp_url: str) -> Iterator[Lines]:
+    """A system in the middle of its work, its parts behind proxies."""
+    port = urlsplit(amqp_url).port or 0
+    with ExitStack() as undo:
+        proxies = {name: undo.enter_context(Proxy(port)) for name in ("relay", "worker")}
+        load = undo.enter_context(
+            under_load(
+                database_url=database_url,
+                amqp_url=amqp_url,
+                relay={"ATUM_AMQP_URL": proxies["relay"].url(amqp_url)},
+                worker={"ATUM_AMQP_URL": proxies["worker"].url(amqp_url)},
+            )
+        )
+        yield Lines(load, proxies)
+
+
+@pytest.mark.parametrize("whose", WHOSE, ids=NAMES)
+def test_a_frozen_broker_loses_and_doubles_nothing(lines: Lines, whose: tuple[str, ...]) -> None:
+    for proxy in lines.of(whose):
+        proxy.partition()
+    time.sleep(FAULT_S)
+    for proxy in lines.of(whose):
+        proxy.heal()
+    lines.load.finish()
+
+
+@pytest.mark.parametrize("whose", WHOSE, ids=NAMES)
+def test_a_cut_cable_loses_and_doubles_nothing(lines: Lines, whose: tuple[str, ...]) -> None:
+    for proxy in lines.of(whose):
+        proxy.unplug()
+    time.sleep(FAULT_S)
+    for proxy in lines.of(whose):
+        proxy.heal()
+    lines.load.finish()
+
+
+@pytest.mark.parametrize("way", [Way.UP, Way.DOWN])
+def test_a_line_that_carries_one_way_only_loses_and_doubles_nothing(lines: Lines, way: Way) -> None:
+    for proxy in lines.of(("relay", "worker")):
+        proxy.partition(way)
+    time.sleep(FAULT_S)
+    for proxy in lines.of(("relay", "worker")):
+        proxy.heal()
+    lines.load.finish()
+
+
+def test_connections_that_are_reset_at_random_lose_and_double_nothing(lines: Lines) -> None:
+    chance = random.Random(1)  # noqa: S311 - no secret
+    ends = time.monotonic() + FAULT_S
+    number = 0
+    while time.monotonic() < ends:
+        number += sum(proxy.reset() for proxy in lines.of(("relay", "worker")))
+        time.sleep(chance.uniform(0.05, 1.0))
+    assert number > 5
+    lines.load.finish()
+
+
+def test_connections_that_break_in_the_middle_of_a_frame_lose_and_double_nothing(lines: Lines) -> None:
+    for most in (2_000, 500, 5_000):
+        for way in (Way.UP, Way.DOWN):
+            for proxy in lines.of(("relay", "worker")):
+                proxy.set(Faults(cut_after=most), way=way)
+            time.sleep(1)
+    for proxy in lines.of(("relay", "worker")):
+        proxy.heal()
+    lines.load.finish()
+
+
+def test_a_broker_that_refuses_connections_is_called_again(lines: Lines) -> None:
+    for proxy in lines.of(("relay", "worker")):
+        proxy.down()
+        proxy.reset()
+    time.sleep(FAULT_S)
+    for proxy in lines.of(("relay", "worker")):
+        proxy.heal()
+    lines.load.finish()

@@ -1,0 +1,96 @@
+"""A bad network between the parts and Postgres while batches are posting: nothing lost, nothing doubled, soon over."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from atum_ops.chaos.faults import Faults, Way
+from atum_ops.chaos.proxy import Proxy
+from tests.load import under_load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.load import Load
+
+FAULT_S = 4.0
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[Proxy]:
+    """The way of the parts to Postgres; the test has its own."""
+    with Proxy(urlsplit(database_url).port or 0) as one:
+        yield one
+
+
+@pytest.fixture
+def load(database_url: str, amqp_url: str, proxy: Proxy) -> Iterator[Load]:
+    """A system in the middle of its work, behind the proxy."""
+    address = {"ATUM_DATABASE_URL": proxy.url(database_url)}
+    with under_load(database_url=database_url, amqp_url=amqp_url, relay=address, worker=address) as one:
+        yield one
+
+
+@pytest.mark.parametrize("way", Way)
+def test_a_database_that_freezes_is_waited_for(load: Load, proxy: Proxy, way: Way) -> None:
+    proxy.partition(way)
+    time.sleep(FAULT_S)
+    assert load.system.waiting() > 0
+    proxy.heal()
+    load.finish()
+
+
+def test_a_frozen_database_that_is_gone_when_it_thaws_is_called_again(load: Load, proxy: Proxy) -> None:
+    proxy.partition()
+    time.sleep(FAULT_S)
+    proxy.reset()
+    proxy.heal()
+    load.finish()
+
+
+def test_a_cut_cable_that_is_mended_soon_costs_seconds(load: Load, proxy: Proxy) -> None:
+    proxy.unplug()
+    time.sleep(FAULT_S)
+    proxy.heal()
+    load.finish()
+
+
+def test_a_cut_cable_is_given_up_and_other_connections_are_made(load: Load, proxy: Proxy) -> None:
+    # Longer than TCP_USER_TIMEOUT: the old connections are dead, and the server does not know it.
+    proxy.unplug()
+    time.sleep(24)
+    proxy.heal()
+    load.finish()
+
+
+def test_connections_that_are_reset_at_random_are_made_again(load: Load, proxy: Proxy) -> None:
+    chance = random.Random(1)  # noqa: S311 - no secret
+    ends = time.monotonic() + FAULT_S
+    number = 0
+    while time.monotonic() < ends:
+        number += proxy.reset()
+        time.sleep(chance.uniform(0.02, 0.4))
+    assert number > 10
+    load.finish()
+
+
+def test_connections_that_break_in_the_middle_of_an_answer_are_made_again(load: Load, proxy: Proxy) -> None:
+    for most in (3_000, 1_000, 10_000, 30_000, 2_000, 20_000):
+        proxy.set(Faults(cut_after=most), way=Way.DOWN)
+        time.sleep(0.5)
+        proxy.set(Faults(cut_after=most), way=Way.UP)
+        time.sleep(0.5)
+    proxy.heal()
+    load.finish()
+
+
+def test_a_slow_line_only_takes_longer(load: Load, proxy: Proxy) -> None:
+    proxy.set(Faults(latency_ms=50, jitter_ms=20, slice_bytes=2_000, bandwidth=2_000_000))
+    load.finish()
+    for part in (load.relay, load.worker):
+        assert "again" not in part.output(), part.output()

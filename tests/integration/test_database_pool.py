@@ -1,0 +1,71 @@
+"""The pool of connections comes back soon after the database does, however long it was away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg_pool import PoolTimeout
+
+from atum_ops.chaos.proxy import Proxy
+from atum_schema import database
+from tests.nodes import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg_pool import ConnectionPool
+
+    from atum_schema.database import Connection
+
+THREADS = 4
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[Proxy]:
+    with Proxy(urlsplit(database_url).port or 0) as one:
+        yield one
+
+
+class Asker(threading.Thread):
+    """Asks the database again and again; `answered` is when it last answered."""
+
+    def __init__(self, pool: ConnectionPool[Connection]) -> None:
+        super().__init__()
+        self._pool = pool
+        self.answered = 0.0
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.wait(0.05):
+            with suppress(psycopg.Error, PoolTimeout), self._pool.connection() as connection:
+                connection.execute("SELECT 1")
+                self.answered = time.monotonic()
+
+
+def test_after_a_longer_outage_all_threads_are_served_within_seconds(proxy: Proxy, database_url: str) -> None:
+    pool = database.pool(proxy.url(database_url), name="tests", size=THREADS + 2)
+    with pool:
+        askers = [Asker(pool) for _ in range(THREADS)]
+        for asker in askers:
+            asker.start()
+        try:
+            assert eventually(lambda: all(asker.answered > 0 for asker in askers))
+            proxy.down()
+            proxy.reset()
+            # Doubling pauses would try at 7 s and then at 15 s.
+            time.sleep(8)
+            proxy.heal()
+            healed = time.monotonic()
+            assert eventually(lambda: all(asker.answered > healed for asker in askers), seconds=20)
+            assert time.monotonic() - healed < 5
+        finally:
+            for asker in askers:
+                asker.stop.set()
+            for asker in askers:
+                asker.join()

@@ -1,0 +1,104 @@
+"""The system under load while its servers fail, and what must hold once they are well again."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from atum_ops.simulator.config import SimulatorConfig
+from tests.nodes import eventually
+from tests.system import System, letters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.system import Part
+
+#: Bytes that a part may write about a fault of some seconds: a line per try and thread, no page per ticket.
+MOST_LOG = 60_000
+RECOVERED_S = 60.0
+
+
+@dataclass(kw_only=True)
+class Load:
+    """A system that is in the middle of delivering `mails` mails."""
+
+    system: System
+    mails: int
+    relay: Part
+    worker: Part
+
+    def await_half(self) -> None:
+        """Wait until the provider has taken about half of the mails."""
+        assert eventually(lambda: self.system.ledger().total() >= self.mails / 2, seconds=RECOVERED_S)
+
+    def await_progress(self, *, seconds: float = RECOVERED_S) -> float:
+        """Wait until the provider has taken more than now, or there is no more; give the seconds it took."""
+        began = time.monotonic()
+        before = self.system.ledger().total()
+        assert eventually(
+            lambda: self.system.ledger().total() > before or self.system.waiting() == 0, seconds=seconds
+        )
+        return time.monotonic() - began
+
+    def finish(self, *, seconds: float = RECOVERED_S, most_log: int = MOST_LOG) -> None:
+        """Assert that all of it and mail that comes later arrives once, and that the parts live and wrote little."""
+        began = time.monotonic()
+        self.system.mailer.enqueue(letters(20, name="later"))
+        self.system.settled(seconds)
+        # What was given up meanwhile is proven by the late answer, and ends as sent.
+        assert eventually(lambda: not self.system.query("SELECT FROM atum.batch"), seconds=seconds), (
+            self.system.query("SELECT state, claimed_by, claims, posting_at FROM atum.batch")
+        )
+        self.system.check(sent=self.mails + 20)
+        print(f"finished {time.monotonic() - began:.1f} s after the fault")
+        for part in (self.relay, self.worker):
+            print(f"log: {len(part.output())}")
+            assert part.running, part.output()[-2000:]
+            assert len(part.output()) < most_log, part.output()[:4000]
+            assert "Traceback" not in part.output(), part.output()[:8000]
+
+
+@contextmanager
+def under_load(
+    *,
+    database_url: str,
+    amqp_url: str,
+    mails: int = 600,
+    relay: Mapping[str, str] | None = None,
+    worker: Mapping[str, str] | None = None,
+) -> Iterator[Load]:
+    """Start a system and give it mails for at least three seconds; the parts see `relay` and `worker` on top."""
+    with System(
+        database_url=database_url,
+        amqp_url=amqp_url,
+        relays=0,
+        workers=0,
+        simulation=SimulatorConfig(latency_ms=50),
+        settings={"ATUM_BATCH_MAILS": "2", "ATUM_THREADS": "4"},
+    ) as system:
+        ours = dict(system.environment)
+        system.environment.update(relay or {})
+        relaying = system.start_relay()
+        system.environment = ours
+        working = system.start_worker(**(worker or {}))
+        system.mailer.enqueue(letters(mails))
+        assert eventually(lambda: system.ledger().total() > 0)
+        yield Load(system=system, mails=mails, relay=relaying, worker=working)
+
+
+def terminate_ours(database_url: str) -> int:
+    """End every connection of relays and workers; give their number, 0 where none of us may come in."""
+    try:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'atum-%' AND pid <> pg_backend_pid()"
+            ).fetchall()
+    except psycopg.OperationalError:
+        return 0
+    return len(rows)
