@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format clean
+.PHONY: help setup demo test bench outage lint format clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ n
 
 bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; last line is JSON
 	@$(BIN)/atum-mailer bench $(ARGS)
+
+outage: $(VENV)/.ready  ## play an outage of the provider with mails waiting; last line is JSON
+	@$(BIN)/atum-mailer outage $(ARGS)
 
 lint: $(VENV)/.ready  ## formatting, lint, types, layers, lock file
 	@$(BIN)/ruff format --check .

@@ -80,12 +80,13 @@ class Place:
             database_url=SecretStr(url), content_keys=SecretStr(self.environment["ATUM_CONTENT_KEYS"])
         )
         self.mailer = Mailer(client="tests", settings=loaded)
-        self._connection = database.connect(url, name="tests")
+        #: A connection as relays and workers have it.
+        self.connection = database.connect(url, name="tests")
         self.url = url
 
     def close(self) -> None:
         self.mailer.close()
-        self._connection.close()
+        self.connection.close()
 
     def run(self, *arguments: object) -> Answer:
         """Run a command on this database."""
@@ -103,9 +104,9 @@ class Place:
 
     def issue(self, *, lane: str = "transactional", mails: int = 200, window: int = 32) -> list[UUID]:
         """Do the relay's part: put due mail into batches."""
-        flow_store.ensure(self._connection, lane=lane, account="default", ceiling=window, rate=None)
+        flow_store.ensure(self.connection, lane=lane, account="default", ceiling=window, rate=None)
         issued = relay_store.issue(
-            self._connection,
+            self.connection,
             lane=lane,
             lanes=[lane],
             account="default",
@@ -120,17 +121,20 @@ class Place:
     def post(self, batch: UUID) -> UUID:
         """Do the worker's part up to the posting mark; give its token."""
         token = uuid.uuid4()
-        claimed = store.claim(self._connection, batch=batch, token=token, worker="tests/1", lease_s=60)
+        claimed = store.claim(self.connection, batch=batch, token=token, worker="tests/1", lease_s=60)
         assert claimed
-        assert store.mark_posting(self._connection, batch=batch, token=token, lease_s=60)
+        assert store.mark_posting(self.connection, batch=batch, token=token, lease_s=60)
         return token
 
     def end(self, batch: UUID, **outcome: Any) -> None:
         """Do the worker's part to its end: the same outcome for all mails of an issued batch."""
+        self.record(batch, self.post(batch), outcome)
+
+    def record(self, batch: UUID, token: UUID, outcome: Mapping[str, Any]) -> None:
+        """Do the worker's part after the POST: the same outcome for all mails of a posting batch."""
         ((mail_ids,),) = self.sql("SELECT mail_ids FROM atum.batch WHERE id = %(id)s", id=batch)
         results = [_result(mail_id, outcome) for mail_id in mail_ids]
-        token = self.post(batch)
-        assert store.record(self._connection, batch=batch, token=token, results=results, recording=RECORDING)
+        assert store.record(self.connection, batch=batch, token=token, results=results, recording=RECORDING)
 
     def ended(self, outcome: Mapping[str, Any], number: int = 1, **fields: Any) -> list[UUID]:
         """Enqueue so many mails and take them all the way to this outcome."""

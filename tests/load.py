@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Bytes that a part may write about a fault of some seconds: a line per try and thread, no page per ticket.
 MOST_LOG = 60_000
 RECOVERED_S = 60.0
+TERMINATE: LiteralString = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name IN ('atum-relay', 'atum-sweeper', 'atum-worker')
+"""
 
 
 @dataclass(kw_only=True)
@@ -47,7 +50,6 @@ class Load:
 
     def finish(self, *, seconds: float = RECOVERED_S, most_log: int = MOST_LOG) -> None:
         """Assert that all of it and mail that comes later arrives once, and that the parts live and wrote little."""
-        began = time.monotonic()
         self.system.mailer.enqueue(letters(20, name="later"))
         self.system.settled(seconds)
         # What was given up meanwhile is proven by the late answer, and ends as sent.
@@ -55,9 +57,7 @@ class Load:
             self.system.query("SELECT state, claimed_by, claims, posting_at FROM atum.batch")
         )
         self.system.check(sent=self.mails + 20)
-        print(f"finished {time.monotonic() - began:.1f} s after the fault")
         for part in (self.relay, self.worker):
-            print(f"log: {len(part.output())}")
             assert part.running, part.output()[-2000:]
             assert len(part.output()) < most_log, part.output()[:4000]
             assert "Traceback" not in part.output(), part.output()[:8000]
@@ -95,10 +95,7 @@ def terminate_ours(database_url: str) -> int:
     """End every connection of relays and workers; give their number, 0 where none of us may come in."""
     try:
         with psycopg.connect(database_url, autocommit=True) as connection:
-            rows = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name LIKE 'atum-%' AND pid <> pg_backend_pid()"
-            ).fetchall()
+            rows = connection.execute(TERMINATE).fetchall()
     except psycopg.OperationalError:
         return 0
     return len(rows)

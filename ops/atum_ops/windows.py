@@ -88,7 +88,8 @@ def explanations(states: Sequence[WindowState]) -> list[str]:
     for one in states:
         if one.state != OPEN:
             lines.append(f"{one.lane} is {one.state} since {one.since:%Y-%m-%d %H:%M:%S} UTC: {one.reason}")
-            lines.append(f"  {one.remedy}")
+            # A command has a line of its own, to be copied.
+            lines += f"  {one.remedy}".replace(": atum-mailer ", ":\n    atum-mailer ").splitlines()
         elif one.silent_s is not None:
             lines.append(f"{one.lane} is silent for {show.age(one.silent_s)}, as the provider asked")
     return lines

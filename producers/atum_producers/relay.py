@@ -21,6 +21,7 @@ from atum_producers.sweeper import Sweeper
 from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
 from atum_schema.restore import Watch
+from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
     from atum_schema.database import Connection
@@ -67,6 +68,7 @@ class Relay:
         self._settings = settings
         self._id = uuid.uuid4()
         self._stopping = threading.Event()
+        self._complaints = Seldom()
         names = settings.lane_names
         self._lanes = [Lane(name) for name in names]
         self._publisher = Publisher(
@@ -105,7 +107,8 @@ class Relay:
         except psycopg.Error as error:
             if not database.is_transient(error):
                 raise
-            log.warning("relay: database: %s; connecting again", type(error).__name__)
+            if self._complaints.due():
+                log.warning("relay: database: %s; connecting again", type(error).__name__)
             self._stopping.wait(_RECONNECT_S)
 
     def _prepare(self, connection: Connection) -> None:

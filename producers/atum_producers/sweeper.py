@@ -13,6 +13,7 @@ import psycopg
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
 from atum_schema import database, formats, restore
+from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
     from atum_producers.publisher import Publisher
@@ -41,6 +42,7 @@ class Sweeper(threading.Thread):
         self._publisher = publisher
         self._watch = watch
         self._stopping = stopping
+        self._complaints = Seldom()
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
         self._last_sweep = self._last_partitions = float("-inf")
@@ -62,7 +64,8 @@ class Sweeper(threading.Thread):
             except psycopg.Error as error:
                 # Anything else than a lost connection is a fault of ours: say so loudly, and keep sweeping.
                 level = logging.WARNING if database.is_transient(error) else logging.ERROR
-                log.log(level, "sweeper: database: %s", error, exc_info=level == logging.ERROR)
+                if self._complaints.due():
+                    log.log(level, "sweeper: database: %s", error, exc_info=level == logging.ERROR)
                 self._stopping.wait(_RECONNECT_S)
 
     def _tick(self, connection: Connection) -> None:

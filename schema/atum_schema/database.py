@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import select
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from atum_schema.seldom import SeldomFilter
+from atum_schema.seldom import quieten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +54,7 @@ def pool(
 
     `check` may refuse a new connection by raising. Whoever asks it waits 3 s at most, and gets `PoolTimeout`: asking again is what makes it connect again soon.
     """
-    _quieten(logging.getLogger("psycopg.pool"))
+    quieten("psycopg.pool")
     return ConnectionPool(
         database_url,
         kwargs={"autocommit": True, "application_name": f"atum-{name}", "options": _OPTIONS, **_CONNECT},
@@ -71,11 +70,6 @@ def pool(
         name=f"atum-{name}",
         num_workers=1,
     )
-
-
-def _quieten(logger: logging.Logger) -> None:
-    if not any(isinstance(one, SeldomFilter) for one in logger.filters):
-        logger.addFilter(SeldomFilter())
 
 
 def _check(connection: Connection) -> None:

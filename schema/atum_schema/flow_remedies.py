@@ -15,7 +15,7 @@ _UNKNOWN: Final = "see the detail of the last failures: atum-mailer mail show ID
 
 REMEDIES: Final[dict[str, str]] = {
     OUTAGE: "the provider does not answer well; it is asked again by itself",
-    RATE_LIMITED: "the provider takes less than is offered; it is asked again by itself; consider a rate in ATUM_RATES",
+    RATE_LIMITED: "the provider takes less than is offered; it is asked again by itself; see ATUM_RATES",
     "token_refused": "set a valid ATUM_POSTMARK_TOKEN and restart the workers, then: atum-mailer queue resume {lane}",
     "forbidden": "something before the provider refuses us; check proxies and firewalls",
     "endpoint_not_found": "ATUM_POSTMARK_URL is not Postmark's; correct it and restart the workers",

@@ -39,3 +39,10 @@ class SeldomFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record goes out."""
         return self._messages.setdefault(record.msg, Seldom(self._seconds)).due()
+
+
+def quieten(name: str) -> None:
+    """Let the logger of this name say each of its messages once in ten seconds; harmless to repeat."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(one, SeldomFilter) for one in logger.filters):
+        logger.addFilter(SeldomFilter())

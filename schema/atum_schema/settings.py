@@ -350,10 +350,15 @@ def load_from(environment: Mapping[str, str], **overrides: Any) -> Settings:
     return load(**{**ours, **overrides})
 
 
+def load_without_keys() -> Settings:
+    """Read the settings for a command that neither reads nor writes content. Raises `SettingsError`."""
+    # A throw-away key satisfies the check of the others.
+    return load(content_keys=new_key("none"))
+
+
 def load_database_url() -> str:
     """Read only the database URL, for commands that need nothing else. Raises `SettingsError`."""
-    # A throw-away key satisfies the check of the others; this command neither reads nor writes content.
-    return load(content_keys=new_key("none")).database_url.get_secret_value()
+    return load_without_keys().database_url.get_secret_value()
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -89,8 +89,12 @@ def test_connections_that_break_in_the_middle_of_an_answer_are_made_again(load: 
     load.finish()
 
 
-def test_a_slow_line_only_takes_longer(load: Load, proxy: Proxy) -> None:
-    proxy.set(Faults(latency_ms=50, jitter_ms=20, slice_bytes=2_000, bandwidth=2_000_000))
-    load.finish()
-    for part in (load.relay, load.worker):
-        assert "again" not in part.output(), part.output()
+def test_a_slow_line_only_takes_longer(database_url: str, amqp_url: str, proxy: Proxy) -> None:
+    address = {"ATUM_DATABASE_URL": proxy.url(database_url)}
+    with under_load(
+        database_url=database_url, amqp_url=amqp_url, mails=100, relay=address, worker=address
+    ) as load:
+        proxy.set(Faults(latency_ms=50, jitter_ms=20, slice_bytes=2_000, bandwidth=2_000_000))
+        load.finish()
+        for part in (load.relay, load.worker):
+            assert "again" not in part.output(), part.output()

@@ -32,6 +32,12 @@ def test_a_reason_to_stop_has_a_remedy_that_names_the_lane_or_a_setting(reason: 
     assert "{" not in words
 
 
+@pytest.mark.parametrize("reason", REMEDIES)
+def test_no_remedy_is_wider_than_a_screen_up_to_its_command(reason: str) -> None:
+    words = remedy(flow.after(WINDOW, Report(Halt(reason), 0), 0, Policy(), max), "x" * 32) or ""
+    assert max(map(len, re.split("(?=atum-mailer )", words))) <= 98
+
+
 def test_no_remedy_is_for_a_reason_that_never_comes() -> None:
     assert REMEDIES.keys() - REASONS == set()
 

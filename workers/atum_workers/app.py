@@ -19,6 +19,7 @@ from dramatiq.middleware import Middleware
 from atum_schema import database, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_schema.restore import Watch
+from atum_schema.seldom import quieten
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery, go_on
 from atum_workers.flow_reporter import FlowReporter
@@ -62,6 +63,9 @@ def build(configured: Settings, *, reached: Callable[[str], None] | None = None)
     dramatiq.actor(actor_name=RECONCILE_ACTOR, queue_name=topology.RECONCILE, broker=broker)(
         runtime.reconcile
     )
+    for queue in broker.queues:
+        # Dramatiq tells of every call that a broker does not answer: two lines per queue and three seconds.
+        quieten(f"dramatiq.worker.ConsumerThread({queue})")
     return broker
 
 

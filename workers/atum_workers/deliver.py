@@ -35,6 +35,7 @@ from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, Verdict, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from psycopg_pool import ConnectionPool
@@ -216,7 +217,8 @@ class Delivery:
                 taken_out.append(_unreadable(item, batch))
         if taken_out:
             store.take_out(connection, batch=batch, token=token, mails=taken_out)
-        marked = self._mark(connection, batch, token, deadline) if rendered else None
+        first_expiry = min((i.expires_at for i, _ in rendered.values() if i.expires_at), default=None)
+        marked = self._mark(connection, batch, token, deadline, first_expiry) if rendered else None
         if marked is None:
             return None
         mails = [rendered[mail_id] for mail_id in marked.mail_ids]
@@ -233,13 +235,24 @@ class Delivery:
             return None
 
     def _mark(
-        self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
+        self,
+        connection: Connection,
+        batch: UUID,
+        token: UUID,
+        deadline: Deadline,
+        first_expiry: datetime | None,
     ) -> store.Marked | None:
         marked: store.Marked | None = None
         if deadline.remaining() > 0:
-            marked = store.mark_posting(connection, batch=batch, token=token, lease_s=self.posting_lease_s)
+            marked = store.mark_posting(
+                connection,
+                batch=batch,
+                token=token,
+                lease_s=self.posting_lease_s,
+                first_expiry=first_expiry,
+            )
         # Asked again, because marking waits as long as somebody holds a lock on the batch.
-        if deadline.remaining() <= 0:
+        if marked is None or deadline.remaining() <= 0:
             store.release(connection, batch=batch, token=token, delay_s=0.0)
             return None
         return marked

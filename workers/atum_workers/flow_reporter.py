@@ -133,12 +133,12 @@ class FlowReporter(threading.Thread):
                 moved = flow_store.change(
                     connection, lambda row: self._told(row, notes), lane=lane, account=account
                 )
-                if moved is not None:
-                    _follow(connection, lane, account, *moved)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("flow: database: %s; telling it again later", type(error).__name__)
             self._put_back(lane, account, notes)
             return
+        if moved is not None:
+            self._follow(lane, account, *moved)
         with self._changed:
             pending = self._pending[lane, account]
             pending.window = None if moved is None else moved[1]
@@ -158,16 +158,25 @@ class FlowReporter(threading.Thread):
             pending.notes = [*notes, *pending.notes]
             self._resting_until = time.monotonic() + _AFTER_ERROR_S
 
+    def _follow(self, lane: str, account: str, before: Window, now: Window) -> None:
+        """Say what has changed, and let it be felt at once."""
+        if before.state == now.state:
+            return
+        if now.state == OPEN:
+            log.warning("flow: lane %s is open again", lane)
+        else:
+            log.error("flow: lane %s is %s: %s", lane, now.state, now.reason)
+        try:
+            with self._pool.connection() as connection:
+                _spread(connection, lane, account, now)
+        except (psycopg.Error, PoolTimeout) as error:
+            # Relays look by themselves, and what stays issued is posted as it would have been.
+            log.warning("flow: database: %s; the change of lane %s is felt later", type(error).__name__, lane)
 
-def _follow(connection: Connection, lane: str, account: str, before: Window, now: Window) -> None:
-    """Say what has changed, and let it be felt at once."""
-    if before.state == now.state:
-        return
+
+def _spread(connection: Connection, lane: str, account: str, now: Window) -> None:
     if now.state == OPEN:
-        log.warning("flow: lane %s is open again", lane)
         flow_store.wake_relays(connection)
         return
-    # A lane that is refused again and again is one line in the log per change, not per request.
-    log.error("flow: lane %s is %s: %s", lane, now.state, now.reason)
     back = recall.recall(connection, lane=lane, account=account, claimed=False, detail=f"lane is {now.state}")
     log.info("flow: %d mails of lane %s wait again", back, lane)

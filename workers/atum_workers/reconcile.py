@@ -6,7 +6,8 @@
       │
       not due, or somebody else's
 
-The control comes first: an index that shows it has come past the anchor before it is asked for the mails.
+The control comes first: an index that shows it has come past the anchor before it is asked for the mails. Each round
+wants a control that was accepted after the last round that counted, so that one stalled index is not counted twice.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Reconciliation:
                 return
             mails = store.sought(connection, begun.mail_ids)
             controls = {
-                stream: store.control(connection, stream=stream, anchor=begun.anchor_at)
+                stream: store.control(connection, stream=stream, after=begun.control_after)
                 for stream in sorted({mail.stream for mail in mails})
             }
         found = self._search(begun, mails, controls)

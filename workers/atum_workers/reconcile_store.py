@@ -23,7 +23,8 @@ class Begun(NamedTuple):
     lane: str
     mail_ids: list[UUID]
     search_at: datetime
-    anchor_at: datetime
+    #: The anchor, or the last search that counted: a control was accepted later than this.
+    control_after: datetime
     #: Seconds since the anchor.
     age: float
     searches: int
@@ -37,7 +38,7 @@ UPDATE atum.batch
 SET search_at = clock_timestamp() + make_interval(secs => %(lease_s)s),
     publish_after = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(batch)s AND state = 'unknown' AND search_at <= clock_timestamp()
-RETURNING lane, mail_ids, search_at, anchor_at, extract(epoch FROM clock_timestamp() - anchor_at)::float8 AS age,
+RETURNING lane, mail_ids, search_at, greatest(anchor_at, counted_at) AS control_after, extract(epoch FROM clock_timestamp() - anchor_at)::float8 AS age,
           searches, failures, by_mail
 """
 
@@ -85,12 +86,12 @@ def sought(connection: Connection, ids: Sequence[UUID]) -> list[Sought]:
         return cursor.execute(SOUGHT, {"ids": list(ids)}).fetchall()
 
 
-# The first one after the anchor: the likeliest to be in the index. Bounded, so that a stream where nothing happens
+# The first one after that time: the likeliest to be in the index. Bounded, so that a stream where nothing happens
 # does not make it read the log.
 CONTROL = """
 SELECT m.id
 FROM (SELECT mail_id, posting_at FROM atum.attempt
-      WHERE outcome = 'accepted' AND posting_at > %(anchor)s
+      WHERE outcome = 'accepted' AND posting_at > %(after)s
       ORDER BY posting_at LIMIT 20000) a
 JOIN atum.mail m ON m.id = a.mail_id
 WHERE m.stream = %(stream)s
@@ -98,10 +99,10 @@ ORDER BY a.posting_at LIMIT 1
 """
 
 
-def control(connection: Connection, *, stream: str, anchor: datetime) -> UUID | None:
-    """Find a mail of the stream that was posted and accepted after the anchor."""
+def control(connection: Connection, *, stream: str, after: datetime) -> UUID | None:
+    """Find a mail of the stream that was posted after this time, and accepted."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(CONTROL, {"stream": stream, "anchor": anchor}).fetchone()
+        row = cursor.execute(CONTROL, {"stream": stream, "after": after}).fetchone()
     return None if row is None else row[0]
 
 
@@ -112,7 +113,8 @@ WHERE id = %(batch)s AND state = 'unknown' AND search_at = %(search_at)s FOR UPD
 
 SEARCH_AGAIN = """
 UPDATE atum.batch
-SET searches = %(searches)s, failures = %(failures)s, publishes = 0,
+SET counted_at = CASE WHEN searches < %(searches)s THEN clock_timestamp() ELSE counted_at END,
+    searches = %(searches)s, failures = %(failures)s, publishes = 0,
     search_at = clock_timestamp() + make_interval(secs => %(seconds)s),
     publish_after = clock_timestamp() + make_interval(secs => %(seconds)s)
 WHERE id = %(batch)s

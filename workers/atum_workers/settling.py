@@ -8,7 +8,8 @@
                                 └──▶ enough that count ──▶ resend in halves · hold · expired · dead
 
 The anchor is the latest moment at which the provider could have accepted the mails. A control is another mail of the
-same stream, accepted after the anchor, that the same round finds: it shows that the provider's index has come so far.
+same stream, accepted after the anchor and after the last search that counted, that the same round finds: it shows that
+the provider's index has come so far.
 """
 
 from __future__ import annotations

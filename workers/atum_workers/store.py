@@ -11,6 +11,7 @@ from atum_schema import arrays, moves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from atum_schema.database import Connection
@@ -24,8 +25,9 @@ class Item(NamedTuple):
     status: str
     attempts: int
     tries: int
-    #: Whether its time is over by the database's clock.
+    #: Whether its time is over by the database's clock, and when it will be.
     expired: bool
+    expires_at: datetime | None
     #: None when the content is gone, which no run of the system may reach.
     key_id: str | None
     body: bytes | None
@@ -43,7 +45,7 @@ claimed AS (
     RETURNING mail_ids
 )
 SELECT m.id AS mail_id, m.status, m.attempts, m.tries, coalesce(m.expires_at <= clock_timestamp(), false) AS expired,
-       c.key_id, c.body
+       m.expires_at, c.key_id, c.body
 FROM claimed
 CROSS JOIN unnest(claimed.mail_ids) WITH ORDINALITY AS u(id, place)
 JOIN atum.mail m ON m.id = u.id
@@ -59,13 +61,15 @@ def claim(connection: Connection, *, batch: UUID, token: UUID, worker: str, leas
         return cursor.execute(CLAIM, values).fetchall()
 
 
-# The fence before the POST: synchronous, and only for the holder of an unexpired claim. What was cancelled since
-# the claim has left `mail_ids` under the same row lock, so the ids that come back are those that may be posted.
+# The fence before the POST: synchronous, and only for the holder of an unexpired claim, while no mail in it has
+# expired: who comes too late gives the batch back, and the next claim takes that mail out. What was cancelled since the
+# claim has left `mail_ids` under the same row lock, so the ids that come back are those that may be posted.
 MARK_POSTING = """
 UPDATE atum.batch
 SET state = 'posting', posting_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' AND lease_until > clock_timestamp()
+      AND (%(first_expiry)s::timestamptz > clock_timestamp() OR %(first_expiry)s::timestamptz IS NULL)
 RETURNING mail_ids, lane, account
 """
 
@@ -78,10 +82,12 @@ class Marked(NamedTuple):
     account: str
 
 
-def mark_posting(connection: Connection, *, batch: UUID, token: UUID, lease_s: float) -> Marked | None:
-    """Commit the posting mark; None when the claim is no longer ours."""
+def mark_posting(
+    connection: Connection, *, batch: UUID, token: UUID, lease_s: float, first_expiry: datetime | None = None
+) -> Marked | None:
+    """Commit the posting mark; None when the claim is no longer ours, or `first_expiry` has passed."""
     with connection.cursor(row_factory=args_row(Marked)) as cursor:
-        values = {"batch": batch, "token": token, "lease_s": lease_s}
+        values = {"batch": batch, "token": token, "lease_s": lease_s, "first_expiry": first_expiry}
         return cursor.execute(MARK_POSTING, values).fetchone()
 
 
@@ -108,12 +114,24 @@ UPDATE atum.batch
 SET state = 'issued', token = NULL, lease_until = NULL, posting_at = NULL, claims = claims - 1,
     publish_after = clock_timestamp() + make_interval(secs => %(delay_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state IN ('claimed', 'posting')
+RETURNING mail_ids
 """
+
+FINISHED = "SELECT id FROM atum.mail WHERE id = ANY(%(ids)s) AND finished_at IS NOT NULL"
 
 
 def release(connection: Connection, *, batch: UUID, token: UUID, delay_s: float) -> None:
-    """Give a batch back that was certainly not posted; its ticket is published again after `delay_s` seconds."""
-    connection.execute(RELEASE, {"batch": batch, "token": token, "delay_s": delay_s})
+    """Give a batch back that was certainly not posted; its ticket is published again after `delay_s` seconds.
+
+    A mail whose acceptance was proven while the batch was posting stays out: its end is not undone.
+    """
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(RELEASE, {"batch": batch, "token": token, "delay_s": delay_s}).fetchone()
+        if row is None:
+            return
+        proven = {mail_id for (mail_id,) in cursor.execute(FINISHED, {"ids": row[0]})}
+        rest = [mail_id for mail_id in row[0] if mail_id not in proven]
+        moves.shrink_batch(connection, batch=batch, rest=rest, held=len(row[0]))
 
 
 class Result(NamedTuple):

@@ -16,6 +16,7 @@ ALTER TABLE atum.batch
     ADD COLUMN anchor_at timestamptz,                     -- the latest moment at which the provider could have accepted it
     ADD COLUMN search_at timestamptz,                     -- when the next search is due
     ADD COLUMN searches  integer NOT NULL DEFAULT 0,      -- searches that found nothing and count
+    ADD COLUMN counted_at timestamptz,                    -- when the last of them was made
     ADD COLUMN failures  integer NOT NULL DEFAULT 0,      -- searches in a row that failed, and count for nothing
     ADD COLUMN by_mail   boolean NOT NULL DEFAULT false;  -- no batch id was kept: searched by each mail's id
 UPDATE atum.batch SET anchor_at = clock_timestamp(), search_at = clock_timestamp(), publish_after = clock_timestamp()

@@ -1,0 +1,129 @@
+"""Proof ends a mail wherever it is, and is never undone."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atum_schema.status import Cause
+from atum_workers import proof, store
+from atum_workers.proof import Proof
+from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from uuid import UUID
+
+
+@pytest.fixture
+def place(database_url: str) -> Iterator[Place]:
+    place = Place(database_url)
+    yield place
+    place.close()
+
+
+def prove(place: Place, mail_id: UUID, batch: UUID, message_id: str = "message-1") -> None:
+    evidence = [Proof(mail_id, batch, message_id, "found by a search of the provider")]
+    proof.prove(place.connection, evidence, cause=Cause.FOUND, drop_content=True)
+
+
+def state(place: Place, mail_id: UUID) -> tuple[str, int, int]:
+    """Give status, duplicates and number of owners."""
+    ((status, duplicates, owners),) = place.sql(
+        "SELECT m.status, m.duplicates, (SELECT count(*) FROM atum.ready r WHERE r.mail_id = m.id)"
+        " + (SELECT count(*) FROM atum.batch b WHERE m.id = ANY(b.mail_ids)) FROM atum.mail m WHERE m.id = %(id)s",
+        id=mail_id,
+    )
+    return status, duplicates, owners
+
+
+def attempted_in(place: Place, mail_id: UUID) -> UUID:
+    ((batch,),) = place.sql("SELECT batch_id FROM atum.attempt WHERE mail_id = %(id)s LIMIT 1", id=mail_id)
+    found: UUID = batch
+    return found
+
+
+@pytest.mark.parametrize("outcome", [UNKNOWN, RETRYING, DEAD])
+def test_proof_ends_a_mail_that_is_unknown_waiting_or_dead(
+    place: Place, outcome: Mapping[str, object]
+) -> None:
+    (mail_id,) = place.ended(outcome)
+    prove(place, mail_id, attempted_in(place, mail_id))
+    assert state(place, mail_id) == ("sent", 0, 0)
+    assert place.sql("SELECT count(*) FROM atum.dead_letter") == [(0,)]
+    assert place.sql("SELECT count(*) FROM atum.content") == [(0,)]
+
+
+def test_proof_pulls_a_mail_out_of_a_batch_that_is_issued_or_claimed(place: Place) -> None:
+    first, second = place.enqueue(2)
+    (batch,) = place.issue()
+    prove(place, first, uuid.uuid4())
+    assert state(place, first) == ("sent", 0, 0)
+    assert place.sql("SELECT mail_ids FROM atum.batch WHERE id = %(id)s", id=batch) == [([second],)]
+
+
+def test_the_same_proof_twice_is_one_fact(place: Place) -> None:
+    (mail_id,) = place.ended(UNKNOWN)
+    batch = attempted_in(place, mail_id)
+    prove(place, mail_id, batch)
+    prove(place, mail_id, batch)
+    events = place.sql("SELECT cause FROM atum.event WHERE mail_id = %(id)s ORDER BY seq", id=mail_id)
+    assert [cause for (cause,) in events] == ["accepted", "outcome_unknown", "found"]
+    assert state(place, mail_id) == ("sent", 0, 0)
+
+
+def test_a_second_acceptance_is_a_duplicate_with_an_event(place: Place) -> None:
+    (mail_id,) = place.ended(SENT)
+    prove(place, mail_id, uuid.uuid4(), "another-message")
+    assert state(place, mail_id) == ("sent", 1, 0)
+    events = place.sql("SELECT cause, detail FROM atum.event WHERE mail_id = %(id)s ORDER BY seq", id=mail_id)
+    assert events[-1] == ("duplicate_found", "2 copies are proven")
+
+
+def test_a_mail_that_is_proven_while_it_is_posted_keeps_its_proof_and_counts_the_second_copy(
+    place: Place,
+) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    prove(place, mail_id, uuid.uuid4())
+    assert state(place, mail_id) == ("sent", 0, 1)
+    place.record(batch, token, SENT)
+    assert state(place, mail_id) == ("sent", 1, 0)
+    assert place.sql("SELECT provider_message_id FROM atum.mail") == [("message-1",)]
+
+
+def test_a_mail_that_is_proven_while_it_is_posted_is_not_due_again_when_that_post_is_refused(
+    place: Place,
+) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    prove(place, mail_id, uuid.uuid4())
+    place.record(batch, token, RETRYING)
+    assert state(place, mail_id) == ("sent", 0, 0)
+
+
+def test_a_batch_that_is_given_back_leaves_out_what_was_proven_meanwhile(place: Place) -> None:
+    first, second = place.enqueue(2)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    prove(place, first, uuid.uuid4())
+    store.release(place.connection, batch=batch, token=token, delay_s=0)
+    items = store.claim(place.connection, batch=batch, token=uuid.uuid4(), worker="tests/2", lease_s=60)
+    assert [item.mail_id for item in items] == [second]
+    assert state(place, first) == ("sent", 0, 0)
+
+
+def test_no_mark_is_made_for_a_batch_in_which_a_mail_has_expired_since_the_claim(place: Place) -> None:
+    place.enqueue(2)
+    (batch,) = place.issue()
+    token = uuid.uuid4()
+    items = store.claim(place.connection, batch=batch, token=token, worker="tests/1", lease_s=60)
+    ((over,),) = place.sql("SELECT clock_timestamp()")
+    marked = store.mark_posting(place.connection, batch=batch, token=token, lease_s=60, first_expiry=over)
+    assert len(items) == 2
+    assert marked is None
+    assert place.sql("SELECT state FROM atum.batch") == [("claimed",)]
