@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 class Service:
     """`atum-mailer <arguments>` as a child. Only this process is ever signalled, and it never outlives us.
 
-    `environment` is added to ours; secrets travel in it and never in the arguments. Output goes to `log`.
+    `environment` is added to ours; secrets travel in it and never in the arguments. Output goes to `log`. `module`
+    names another one of ours to run, which holds the leash as the commands do.
     """
 
-    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        module: str = "atum_ops",
+    ) -> None:
+        self._module = module
         self._arguments = list(arguments)
         self._environment = dict(environment)
         self._log = log
@@ -58,7 +67,7 @@ class Service:
     def _launch(self, child_end: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self._environment, leash.VARIABLE: str(child_end)}
         return subprocess.Popen(
-            [sys.executable, "-m", "atum_ops", *self._arguments],
+            [sys.executable, "-m", self._module, *self._arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -39,10 +39,9 @@ def cancel(store: Store, mail_id: int) -> bool:
 
 
 def pause(store: Store, lane: str) -> None:
-    """Pause a lane and take back what is not posted yet."""
+    """Pause a lane; then `recall` what is not posted yet."""
     window = store.flow[lane]
     store.put(store.flow, lane, flow.paused(window, reason="a person", by="a person", now=store.now))
-    recall(store, lane, claimed=True)
 
 
 def resume(store: Store, lane: str) -> None:

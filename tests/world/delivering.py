@@ -78,8 +78,7 @@ def mark(store: Store, batch_id: int, token: int, expired: Sequence[int]) -> Bat
     promises.may_be_posted(store, batch)
     if any(mail_id in batch.mails for mail_id in expired):
         raise Broken(Promise.EXPIRED_STAYS, f"batch {batch_id} is marked with an expired mail")
-    window = store.flow[batch.lane]
-    if window.paused_by is not None and batch.issued_at <= window.since:
+    if batch.lane in store.paused:
         raise Broken(Promise.PAUSE_HOLDS, f"batch {batch_id} is marked in a lane that a person paused")
     batch = batch._replace(state="posting", posting_at=store.now, lease_until=store.now + POSTING_LEASE)
     store.put(store.batch, batch_id, batch)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from atum_workers.classify import Answer
+    from tests.world.behaviour import Reply
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Copy(NamedTuple):
 
     mail: int
     batch: int
+    token: int
     accepted_at: float
     visible_at: float
     stalled: bool
@@ -93,14 +95,13 @@ class Provider:
             return self._rng.choice(self.troubles)
         return REGULAR
 
-    def take(self, exchange: Exchange, behaviour: str) -> tuple[int, ...]:
-        """Do it: accept what is accepted, and put the answer on the connection; give what was accepted."""
+    def take(self, exchange: Exchange, behaviour: str) -> Reply:
+        """Do it: accept what is accepted; give that and the answer, which is not on its way yet."""
         reply = BEHAVIOURS[behaviour](exchange.mails, self.natures, exchange.batch)
         self.own_failures.update(reply.blamed)
         for mail in reply.accepted:
             self.copies.append(self._copy(mail, exchange))
-        exchange.answer, exchange.broken = reply.answer, reply.breaks
-        return reply.accepted
+        return reply
 
     def _copy(self, mail: int, exchange: Exchange) -> Copy:
         begins, ends = self.stall
@@ -108,7 +109,7 @@ class Provider:
         lag = self._rng.random() * (LAG if self._rng.random() < 0.3 else 10.0)
         visible_at = (ends if stalled else self.now) + lag
         return Copy(
-            mail, exchange.batch, self.now, visible_at, stalled, exchange.froze, exchange.travelled
+            mail, exchange.batch, exchange.token, self.now, visible_at, stalled, exchange.froze, exchange.travelled
         )
 
     def search(self, *, batch: int | None = None, mail: int | None = None) -> list[Proof]:

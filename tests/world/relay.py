@@ -68,7 +68,7 @@ def _sweep(world: World, publishing: Publishing) -> Steps:
 
     def due() -> float:
         if publishing.confirmed:
-            return world.now + 0.2
+            return world.now
         if broker.up and publishing.connection != broker.connection:
             return world.now
         tickets = issuing.ticket_due_at(store)

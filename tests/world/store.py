@@ -46,6 +46,8 @@ class Store:
         self.marks: dict[tuple[int, int], tuple[int, ...]] = {}
         #: Anchors by batch, latest last; kept when the batch is gone.
         self.anchors: dict[int, float] = {}
+        #: Lanes whose pause a person was told to be done.
+        self.paused: list[str] = []
         self._last_id = 100
         self._last_event = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []

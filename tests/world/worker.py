@@ -82,7 +82,7 @@ def deliver(world: World, process: Process, batch: int) -> Steps:
     outcomes = yield from _post(world, process, exchange, deadline)
     world.spawn(process, "flow", _report(world, lane, Heard(flow_report.signal(outcomes), began)))
     results = [
-        _result(world, item, outcome, len(items), batch)
+        _result(world, item, outcome, len(items))
         for item, outcome in zip(items, outcomes, strict=True)
     ]
     try:
@@ -143,7 +143,7 @@ def _post(world: World, process: Process, exchange: Exchange, deadline: Deadline
         exchange.abandoned = True
         return _not_sent(exchange, slow=True)
     exchange.checked_at = world.now
-    yield Do("sends the last bytes", lambda: world.send(exchange))
+    yield Do("sends the last bytes", lambda: world.send(process, exchange))
     yield Receive(exchange, deadline.remaining())
     answer = exchange.answer
     if answer is None:
@@ -158,7 +158,7 @@ def _not_sent(exchange: Exchange, *, slow: bool) -> list[Outcome]:
     return [Deferred(reason="not_sent", detail="", charged=False, slow=slow)] * len(exchange.mails)
 
 
-def _result(world: World, item: Item, outcome: Outcome, mails: int, batch: int) -> Result:
+def _result(world: World, item: Item, outcome: Outcome, mails: int) -> Result:
     verdict = retry.decide(
         outcome,
         attempts=item.attempts,
@@ -169,9 +169,6 @@ def _result(world: World, item: Item, outcome: Outcome, mails: int, batch: int) 
     )
     retrying = verdict if isinstance(verdict, retry.RetryIn) else None
     charged = isinstance(verdict, retry.RetryIn | retry.GiveUp) and verdict.charged
-    accepted = isinstance(outcome, Accepted)
-    if accepted:
-        world.promises_kept.answered(item.mail, batch)
     return Result(
         mail=item.mail,
         was=item.status,
