@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-
-import pytest
+from typing import TYPE_CHECKING
 
 from atum_schema.seldom import Seldom, SeldomFilter
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_it_is_said_at_once_and_then_not_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

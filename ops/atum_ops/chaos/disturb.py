@@ -6,13 +6,11 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from atum_ops.chaos import plan
 from atum_ops.chaos.plan import KILLS, Kind
-from atum_schema.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,9 +104,10 @@ class Disturber:
         self._done.append(done)
 
     def _part(self, part: Part, one: Disturbance) -> Done:
-        self._note_if_ended(part)
         began = time.time()
-        if one.kind is Kind.FREEZE:
+        if self._note_if_ended(part):
+            part.start()
+        elif one.kind is Kind.FREEZE:
             part.signal(signal.SIGSTOP)
             self._stop.wait(one.seconds)
             part.signal(signal.SIGCONT)
@@ -163,8 +162,7 @@ class Disturber:
             return False
         self.ended.append(f"{part.name} ended by itself: {part.said()[-400:].strip()}")
         # Collects the one that has ended.
-        with suppress(RuntimeError, StackError):
-            part.end()
+        part.end()
         return True
 
 

@@ -68,7 +68,7 @@ class Part:
 
     def replace(self) -> None:
         """SIGKILL it and start the next one."""
-        self._service.kill()
+        self.end()
         self.start()
 
     def signal(self, number: signal.Signals) -> None:
