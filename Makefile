@@ -36,6 +36,13 @@ bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; la
 outage: $(VENV)/.ready  ## play an outage of the provider with mails waiting; last line is JSON
 	@$(BIN)/atum-mailer outage $(ARGS)
 
+# SEED: the same one gives the same plan; a random one otherwise, printed. DURATION: seconds of faults.
+SEED     ?=
+DURATION ?= 60
+
+chaos: $(VENV)/.ready  ## kill everything under load, then compare with what the provider accepted; SEED= DURATION=
+	@$(BIN)/atum-mailer chaos $(if $(SEED),--seed $(SEED)) --duration $(DURATION) $(ARGS)
+
 lint: $(VENV)/.ready  ## formatting, lint, types, layers, lock file
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -10,21 +10,19 @@ import threading
 
 from atum_ops import leash
 from atum_schema import settings
-from atum_workers.deliver import STEPS
+from atum_schema.steps import Step
 from atum_workers.main import run
 
 
 class Crash:
     """Sends the signal the first time the step is reached, and never again."""
 
-    def __init__(self, step: str, number: signal.Signals) -> None:
-        if step not in STEPS:
-            raise ValueError(f"no step {step!r}; there are {', '.join(STEPS)}")
+    def __init__(self, step: Step, number: signal.Signals) -> None:
         self._step = step
         self._number = number
         self._first = threading.Lock()
 
-    def __call__(self, step: str) -> None:
+    def __call__(self, step: Step) -> None:
         if step == self._step and self._first.acquire(blocking=False):
             os.kill(os.getpid(), self._number)
 
@@ -32,7 +30,7 @@ class Crash:
 def main(step: str, how: str = "SIGKILL") -> None:
     logging.basicConfig(level=logging.INFO)
     leash.hold()
-    run(settings.load(), reached=Crash(step, signal.Signals[how]))
+    run(settings.load(), reached=Crash(Step(step), signal.Signals[how]))
 
 
 if __name__ == "__main__":

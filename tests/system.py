@@ -300,5 +300,5 @@ def _findings(
         yield f"{mail_id} was accepted {copies} times"
     if status in PROVEN and copies == 0:
         yield f"{mail_id} is {status} and was never accepted"
-    if copies and status not in PROVEN | {"unknown"}:
+    if copies and status not in PROVEN | {"unknown", "held"}:
         yield f"{mail_id} is {status} and was accepted"

@@ -88,7 +88,9 @@ def _disagreements(row: Audited, owners: int) -> list[str]:
     wrong = []
     if row.last_event != row.status:
         wrong.append(f"its last event says {row.last_event}")
-    if row.status not in _WAITING | {"unknown"} and owners:
+    # A mail may be proven while another POST of it is under way or unresolved: that one is recorded or settled yet.
+    excused = row.status in _PROVEN and row.batch_state in {"posting", "unknown"} and not row.in_ready
+    if row.status not in _WAITING | {"unknown"} and owners and not excused:
         wrong.append("something still owns it")
     if row.status == "unknown" and row.batch_state not in {None, "unknown"}:
         wrong.append(f"its batch is {row.batch_state}")
@@ -111,7 +113,7 @@ def _check_provider(row: Audited, copies: int, report: Report) -> None:
     if row.status in _PROVEN and not copies:
         report.lost += 1
         report.note(f"{row.id} is {row.status} and the provider does not know it")
-    # An unknown mail may be at the provider or not, and one that is posting may be there already.
-    if copies and row.status not in _PROVEN | {"unknown"} and row.batch_state != "posting":
+    # An unknown or held mail may be at the provider or not, and one that is posting may be there already.
+    if copies and row.status not in _PROVEN | {"unknown", "held"} and row.batch_state != "posting":
         report.unexplained += 1
         report.note(f"{row.id} is {row.status} and the provider has accepted it")

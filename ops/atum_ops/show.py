@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 FORMAT = click.option(
     "--format",
@@ -43,6 +43,28 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for row in rows:
         made.add_row(*[_cell(value) for value in row])
     Console(highlight=False).print(made)
+
+
+def timeline(events: Sequence[Mapping[str, Any]]) -> None:
+    """Print the story of a mail, from the events that `reading.mail` gives."""
+    rows = [
+        (
+            event["at"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+            event["cause"],
+            f"{event['from_status'] or '–'} → {event['to_status']}",
+            _posting(event),
+            event["detail"],
+        )
+        for event in events
+    ]
+    table("Timeline", ["when (UTC)", "cause", "status", "POST", "detail"], rows)
+
+
+def _posting(event: Mapping[str, Any]) -> str | None:
+    if event["outcome"] is None:
+        return None
+    answer = f"HTTP {event['http_status']}" if event["http_status"] is not None else "no answer"
+    return f"{answer}, code {event['code']}" if event["code"] else answer
 
 
 def age(seconds: float) -> str:

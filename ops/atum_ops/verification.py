@@ -32,7 +32,7 @@ def verify(database_url: str, ledger: Iterable[LedgerRecord] | None, *, since: U
     with psycopg.connect(database_url, application_name="atum-verify") as connection:
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        return check(_audited(connection, since), copies)
+        return check(audited(connection, since), copies)
 
 
 def ledger_file(path: Path) -> Iterator[LedgerRecord]:
@@ -47,7 +47,10 @@ def ledger_file(path: Path) -> Iterator[LedgerRecord]:
                 ) from None
 
 
-def _audited(connection: psycopg.Connection[tuple[object, ...]], since: UUID) -> Iterator[reading.Audited]:
+def audited(
+    connection: psycopg.Connection[tuple[object, ...]], since: UUID = _BEGINNING
+) -> Iterator[reading.Audited]:
+    """Give the mails of the log from the id `since` on, as the audit sees them, within one statement."""
     with connection.cursor("audit", row_factory=class_row(reading.Audited)) as cursor:
         cursor.itersize = _AT_ONCE
         yield from cursor.execute(reading.AUDIT, {"since": since})

@@ -12,23 +12,27 @@ import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pika
 import pika.exceptions
 from pika.adapters.select_connection import SelectConnection
 
 from atum_schema import topology
+from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from uuid import UUID
-
     from atum_schema.formats import Outgoing
 
 log = logging.getLogger(__name__)
 
 _RECONNECT_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _TICK_S = 0.5
+# What a message confirms is a batch's id for a ticket, a pair for a dead letter.
+_HANDED_OVER = {UUID: Step.TICKET_HANDED_OVER, tuple: Step.LETTER_HANDED_OVER}
+_ARRIVED = {UUID: Step.TICKET_ARRIVED, tuple: Step.LETTER_ARRIVED}
+_CONFIRMED = {UUID: Step.TICKET_CONFIRMED, tuple: Step.LETTER_CONFIRMED}
 
 
 class Publisher:
@@ -39,7 +43,9 @@ class Publisher:
     knows which tickets the broker still has.
     """
 
-    def __init__(self, amqp_url: str, *, queues: Iterable[str], timeout_s: float) -> None:
+    def __init__(
+        self, amqp_url: str, *, queues: Iterable[str], timeout_s: float, reached: Reached = go_on
+    ) -> None:
         self._parameters = pika.URLParameters(amqp_url)
         self._parameters.heartbeat = 15
         self._parameters.blocked_connection_timeout = timeout_s
@@ -47,6 +53,7 @@ class Publisher:
         self._parameters.stack_timeout = timeout_s
         self._queues = tuple(queues)
         self._timeout_s = timeout_s
+        self._reached = reached
         self.connections = 0
         self._lock = threading.Lock()
         self._waiting: deque[tuple[float, Outgoing]] = deque()
@@ -186,6 +193,7 @@ class Publisher:
                 headers=dict(message.headers) or None,
             )
             channel.basic_publish("", message.queue, message.body, properties, mandatory=True)
+            self._reached(_HANDED_OVER[type(message.confirms)])
 
     def _on_returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         # The queue is gone. RabbitMQ confirms a returned message as well, later: remember not to believe it.
@@ -201,11 +209,15 @@ class Publisher:
         )
         good = isinstance(method, pika.spec.Basic.Ack)
         done = [self._unconfirmed.pop(tag)[1] for tag in tags if tag in self._unconfirmed]
+        for message in done:
+            self._reached(_ARRIVED[type(message.confirms)])
         returned = [self._returned.pop(message.message_id, None) is not None for message in done]
         kept = [m.confirms for m, came_back in zip(done, returned, strict=True) if good and not came_back]
         if kept:
             with self._lock:
                 self._confirmed.extend(kept)
+        for confirmed in kept:
+            self._reached(_CONFIRMED[type(confirmed)])
 
     def _redeclare(self, queue: str) -> None:
         # One at a time: RabbitMQ can lose the name of a quorum queue that many declare at once.

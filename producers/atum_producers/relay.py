@@ -21,6 +21,7 @@ from atum_producers.sweeper import Sweeper
 from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
 from atum_schema.restore import Watch
+from atum_schema.steps import Reached, Step, go_on
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class Lane:
 class Relay:
     """Runs until `stop()`. Survives the loss of Postgres and RabbitMQ, in any order and for any time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, reached: Reached = go_on) -> None:
         self._settings = settings
+        self._reached = reached
         self._id = uuid.uuid4()
         self._stopping = threading.Event()
         self._complaints = Seldom()
@@ -75,8 +77,9 @@ class Relay:
             settings.need_amqp_url(),
             queues=[*map(topology.deliver_queue, names), topology.RECONCILE, topology.DEAD],
             timeout_s=settings.publish_timeout_s,
+            reached=reached,
         )
-        self._sweeper = Sweeper(settings, self._publisher, Watch(), self._stopping)
+        self._sweeper = Sweeper(settings, self._publisher, Watch(), self._stopping, reached)
 
     def stop(self) -> None:
         """Ask the relay to stop; safe from a signal handler. `run` returns within a poll interval."""
@@ -140,6 +143,7 @@ class Relay:
 
     def _issue(self, connection: Connection, lane: Lane) -> int:
         settings = self._settings
+        self._reached(Step.ISSUING)
         issued = store.issue(
             connection,
             lane=lane.name,
@@ -151,6 +155,7 @@ class Relay:
             publish_timeout_s=settings.publish_timeout_s,
             policy=settings.flow_policy,
         )
+        self._reached(Step.ISSUED)
         lane.note(issued)
         self._publisher.publish([ticket(batch, lane.name) for batch in issued.batches])
         return len(issued.batches)

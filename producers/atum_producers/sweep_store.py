@@ -10,6 +10,7 @@ from psycopg.rows import args_row
 from atum_schema import moves, sweeping
 from atum_schema.moves import Locked, Move
 from atum_schema.status import ENDED, Cause, Status
+from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ FOR UPDATE SKIP LOCKED
 """
 
 
-def sweep(connection: Connection, *, poison_crashes: int, settle_s: float) -> Swept:
+def sweep(connection: Connection, *, poison_crashes: int, settle_s: float, reached: Reached = go_on) -> Swept:
     """Decide about the batches whose lease has run out (at most 100), in one transaction.
 
     `poison_crashes` is how often a mail may kill its worker alone; `settle_s` the seconds until the first search.
@@ -63,9 +64,15 @@ def sweep(connection: Connection, *, poison_crashes: int, settle_s: float) -> Sw
         locked = {
             mail.mail_id: mail for mail in moves.lock(connection, [m for b in lapsed for m in b.mail_ids])
         }
+        if lapsed:
+            reached(Step.LAPSED_LOCKED)
         for batch in lapsed:
             verdict = _apply(connection, batch, locked, poison_crashes=poison_crashes, settle_s=settle_s)
             counts[type(verdict)] = counts.get(type(verdict), 0) + 1
+        if lapsed:
+            reached(Step.LAPSED_MOVED)
+    if lapsed:
+        reached(Step.SWEPT)
     return Swept(
         reissued=counts.get(sweeping.Scatter, 0),
         unknown=counts.get(sweeping.GiveUp, 0),

@@ -13,6 +13,7 @@ import psycopg
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
 from atum_schema import database, formats, restore
+from atum_schema.steps import Reached, Step, go_on
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -35,13 +36,19 @@ class Sweeper(threading.Thread):
     """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters."""
 
     def __init__(
-        self, settings: Settings, publisher: Publisher, watch: Watch, stopping: threading.Event
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        watch: Watch,
+        stopping: threading.Event,
+        reached: Reached = go_on,
     ) -> None:
         super().__init__(name="atum-sweeper", daemon=True)
         self._settings = settings
         self._publisher = publisher
         self._watch = watch
         self._stopping = stopping
+        self._reached = reached
         self._complaints = Seldom()
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
@@ -84,8 +91,10 @@ class Sweeper(threading.Thread):
         pairs = [item for item in confirmed if isinstance(item, tuple)]
         if tickets:
             store.published(connection, tickets, lost_after_s=self._settings.ticket_lost_after_s)
+            self._reached(Step.TICKET_NOTED)
         if pairs:
             store.dead_letters_published(connection, pairs)
+            self._reached(Step.LETTER_NOTED)
 
     def look_through(self, connection: Connection) -> None:
         """Doubt everything that waits, if the database was restored or promoted since it was last looked through."""
@@ -111,6 +120,7 @@ class Sweeper(threading.Thread):
             connection,
             poison_crashes=self._settings.poison_crashes,
             settle_s=self._settings.settle_schedule[0],
+            reached=self._reached,
         )
         if swept.reissued:
             log.warning(
@@ -139,6 +149,8 @@ class Sweeper(threading.Thread):
         letters = store.take_dead_letters(
             connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE
         )
+        if letters:
+            self._reached(Step.LETTER_TAKEN)
         self._publisher.publish([_message(letter) for letter in letters])
 
 

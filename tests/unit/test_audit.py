@@ -34,6 +34,9 @@ def sound_rows(draw: st.DrawFn, statuses: Sequence[str] = _STORED) -> Audited:
         batch_state = None if in_ready else draw(st.sampled_from(_TRAVELLING))
     elif status == "unknown":
         batch_state = "unknown"
+    elif status in PROVEN:
+        # Proof may come while another POST is under way, or unresolved.
+        batch_state = draw(st.sampled_from([None, "posting", "unknown"]))
     kept = status in {*WAITING, "unknown", "held", "dead"}
     return Audited(
         id=draw(st.uuids()),
@@ -58,7 +61,7 @@ def ledger_of(rows: list[Audited], *, unsure: bool = False) -> dict[str, int]:
     return {
         str(row.id): 1
         for row in rows
-        if row.status in PROVEN or (unsure and (row.status == "unknown" or row.batch_state == "posting"))
+        if row.status in PROVEN or (unsure and (row.status in {"unknown", "held"} or row.batch_state == "posting"))
     }
 
 
@@ -182,7 +185,7 @@ def test_proof_that_the_provider_does_not_know_is_a_loss(rows: list[Audited], vi
 
 
 def unproven() -> st.SearchStrategy[Audited]:
-    statuses = [status for status in _STORED if status not in PROVEN | {Status.UNKNOWN}]
+    statuses = [status for status in _STORED if status not in PROVEN | {Status.UNKNOWN, Status.HELD}]
     return row_with(*statuses).filter(lambda row: row.batch_state != "posting")
 
 

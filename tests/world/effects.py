@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from tests.world.provider import Exchange
+
+LAST_BYTES: Final = "sends the last bytes"
+"""Name of the effect after which the provider can accept."""
 
 
 class Query(NamedTuple):

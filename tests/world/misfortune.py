@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.world.effects import Do, Query
+from tests.world.effects import LAST_BYTES, Do, Query
+from tests.world.times import FREEZE
 
 if TYPE_CHECKING:
     from tests.world.plan import Plan
@@ -26,6 +27,8 @@ class Misfortunes:
         """Perhaps let something happen before an actor's effect; whether the effect has to wait."""
         plan, rng = self._plan, world.rng
         if self.over or self._left == 0 or rng.random() >= plan.misfortune:
+            return False
+        if plan.freeze_last > FREEZE and not _is_last_write(actor):
             return False
         self._left -= 1
         self.happened += 1
@@ -57,7 +60,7 @@ class Misfortunes:
         return False
 
     def _freeze(self, world: World, actor: Actor, most: float) -> bool:
-        if isinstance(actor.effect, Do) and actor.effect.name == "sends the last bytes":
+        if _is_last_write(actor):
             most = min(most, self._plan.freeze_last)
         world.freeze(actor, world.rng.uniform(0.0, most))
         return True
@@ -66,3 +69,7 @@ class Misfortunes:
         """Whether the commit that was just made looks like a broken connection."""
         lost, self._lost = self._lost, False
         return lost
+
+
+def _is_last_write(actor: Actor) -> bool:
+    return isinstance(actor.effect, Do) and actor.effect.name == LAST_BYTES

@@ -131,7 +131,7 @@ def _beyond(rng: Random, plan: Plan) -> Plan:
     """Let the outside break what is taken for granted of it."""
     what = rng.choice(("freeze", "network", "index"))
     if what == "freeze":
-        return replace(plan, freeze_last=2000.0, faults=("freeze",), misfortune=0.1, misfortunes=5)
+        return replace(plan, freeze_last=2000.0, faults=("freeze",), misfortune=0.7, misfortunes=5)
     if what == "network":
         return replace(plan, late_network=True, slow=0.5, troubles=("hangs before",), trouble=0.3)
     return replace(plan, stall=(0.0, 3000.0), troubles=("hangs after",), trouble=0.5)

@@ -13,7 +13,7 @@ from tests.world import delivering, evidence, issuing
 from tests.world.behaviour import KILLERS
 from tests.world.broker import DELIVER
 from tests.world.delivering import Result
-from tests.world.effects import Die, Do, Park, Query, Receive, Rest
+from tests.world.effects import LAST_BYTES, Die, Do, Park, Query, Receive, Rest
 from tests.world.evidence import Proof
 from tests.world.issuing import Heard
 from tests.world.provider import Exchange
@@ -143,7 +143,7 @@ def _post(world: World, process: Process, exchange: Exchange, deadline: Deadline
         exchange.abandoned = True
         return _not_sent(exchange, slow=True)
     exchange.checked_at = world.now
-    yield Do("sends the last bytes", lambda: world.send(process, exchange))
+    yield Do(LAST_BYTES, lambda: world.send(process, exchange))
     yield Receive(exchange, deadline.remaining())
     answer = exchange.answer
     if answer is None:

@@ -19,9 +19,10 @@ from dramatiq.middleware import Middleware
 from atum_schema import database, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_schema.restore import Watch
+from atum_schema.steps import Reached, Step, go_on
 from atum_schema.seldom import quieten
 from atum_workers.broker import TicketBroker
-from atum_workers.deliver import Delivery, go_on
+from atum_workers.deliver import Delivery
 from atum_workers.flow_reporter import FlowReporter
 from atum_workers.postmark import Postmark
 from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, Puller
@@ -31,8 +32,6 @@ from atum_workers.settling import SettlePolicy
 from atum_workers.store import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from psycopg_pool import ConnectionPool
 
     from atum_schema.database import Connection
@@ -47,10 +46,10 @@ def setup() -> None:
     dramatiq.set_broker(build(settings.load()))
 
 
-def build(configured: Settings, *, reached: Callable[[str], None] | None = None) -> TicketBroker:
+def build(configured: Settings, *, reached: Reached = go_on) -> TicketBroker:
     """Build a broker with the actors declared. Nothing is opened before a worker boots.
 
-    `reached` is told the steps of every delivery (`atum_workers.deliver.STEPS`).
+    `reached` is told the steps of every delivery and every round of searches.
 
     Raises `SettingsError` when something that a worker needs is missing or wrong.
     """
@@ -75,9 +74,9 @@ class Runtime(Middleware):
     Dramatiq forks before it boots workers, so nothing may be open earlier.
     """
 
-    def __init__(self, configured: Settings, reached: Callable[[str], None] | None = None) -> None:
+    def __init__(self, configured: Settings, reached: Reached = go_on) -> None:
         self._settings = configured
-        self._reached = reached or go_on
+        self._reached = reached
         self._keyring = configured.keyring()
         self._token = configured.need_postmark_token()
         self._delivery: Delivery | None = None
@@ -119,6 +118,14 @@ class Runtime(Middleware):
         with self._busy_lock:
             self._busy[message.queue_name] -= 1
 
+    def before_ack(self, broker: Any, message: Any) -> None:
+        del broker, message
+        self._reached(Step.ACKING)
+
+    def after_ack(self, broker: Any, message: Any) -> None:
+        del broker, message
+        self._reached(Step.ACKED)
+
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         del broker, worker
         for puller in self._pullers:
@@ -144,7 +151,7 @@ class Runtime(Middleware):
             configured.database_url.get_secret_value(), name="worker", size=size, check=self._watch.check
         )
         pool.open()
-        provider = Postmark(base_url=configured.postmark_url, token=self._token)
+        provider = Postmark(base_url=configured.postmark_url, token=self._token, reached=self._reached)
         self._reporter = FlowReporter(pool, configured.flow_policy)
         self._reporter.start()
         self._delivery = self._make_delivery(pool, provider, self._reporter)
@@ -197,6 +204,7 @@ class Runtime(Middleware):
             drop_content=configured.drops_content,
             request_timeout_s=configured.request_timeout_s,
             round_lease_s=configured.posting_lease_s,
+            reached=self._reached,
         )
 
     def _make_pullers(

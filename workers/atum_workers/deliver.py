@@ -28,6 +28,7 @@ from atum_schema.ids import new_token
 from atum_schema.moves import Move
 from atum_schema.seldom import Seldom
 from atum_schema.status import Cause
+from atum_schema.steps import Reached, Step, go_on
 from atum_workers import proof, render, store
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
@@ -51,15 +52,6 @@ _WORDS: Final = {Rejected: "rejected", Deferred: "deferred", Unclear: "unknown"}
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
 _UNREADABLE_RETRY_S: Final = 60.0
-
-
-STEPS: Final = ("ticket", "claimed", "marked", "answered", "recorded")
-"""The points between which a crash has different consequences."""
-
-
-def go_on(step: str) -> None:
-    """Do nothing at a step."""
-    del step
 
 
 def unheard(lane: str, account: str, outcomes: list[Outcome], began: float) -> None:
@@ -148,8 +140,7 @@ class Delivery:
     complaints: Seldom = field(default_factory=Seldom)
     #: Told the lane, account and outcomes of each request, and when it began by `time.monotonic`; must not raise.
     answered: Callable[[str, str, list[Outcome], float], None] = unheard
-    #: Told the name of each step that was reached (see `STEPS`); tests stop the process there.
-    reached: Callable[[str], None] = go_on
+    reached: Reached = go_on
 
     def deliver(self, batch: UUID) -> None:
         """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
@@ -157,7 +148,7 @@ class Delivery:
         A database that is away before the POST is waited for, as long as a claim may last. After that the ticket is
         given up: nothing was posted, and it is published again.
         """
-        self.reached("ticket")
+        self.reached(Step.TICKET)
         try:
             ready = self._insist(lambda: self._begin(batch), patience_s=self.claim_lease_s)
         except psycopg.Error as error:
@@ -168,17 +159,18 @@ class Delivery:
             return
         if ready is None:
             return
-        self.reached("marked")
+        self.reached(Step.MARKED)
         began = time.monotonic()
         outcomes = self.provider.post([rendered for _, rendered in ready.mails], ready.deadline)
         self.answered(ready.lane, ready.account, outcomes, began)
-        self.reached("answered")
+        self.reached(Step.ANSWERED)
         results = [
             self._result(item, outcome, len(ready.mails))
             for (item, _), outcome in zip(ready.mails, outcomes, strict=True)
         ]
+        self.reached(Step.RECORDING)
         self._record(batch, ready.token, results)
-        self.reached("recorded")
+        self.reached(Step.RECORDED)
 
     def _begin(self, batch: UUID) -> Ready | None:
         """Claim and mark under a new token and a new deadline."""
@@ -204,7 +196,7 @@ class Delivery:
         if not items:
             log.debug("ticket of batch %s is stale", batch)
             return None
-        self.reached("claimed")
+        self.reached(Step.CLAIMED)
         rendered: dict[UUID, tuple[store.Item, dict[str, Any]]] = {}
         taken_out: list[Move] = []
         batch_name = str(batch)
@@ -216,8 +208,11 @@ class Delivery:
             else:
                 taken_out.append(_unreadable(item, batch))
         if taken_out:
+            self.reached(Step.TAKING_OUT)
             store.take_out(connection, batch=batch, token=token, mails=taken_out)
+            self.reached(Step.TAKEN_OUT)
         first_expiry = min((i.expires_at for i, _ in rendered.values() if i.expires_at), default=None)
+        self.reached(Step.MARKING)
         marked = self._mark(connection, batch, token, deadline, first_expiry) if rendered else None
         if marked is None:
             return None

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from dramatiq.worker import Worker
 
 from atum_schema import topology
+from atum_schema.steps import Reached, go_on
 from atum_workers.app import RECONCILERS, build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ _KILLED = 3
 _LOOK_S = 0.2
 
 
-def run(settings: Settings, *, reached: Callable[[str], None] | None = None) -> None:
+def run(settings: Settings, *, reached: Reached = go_on) -> None:
     """Serve all lanes until SIGTERM or SIGINT, then finish what is in flight within `stop_timeout_s` seconds.
 
     A second signal ends the process at once, with exit status 3; its batches are settled by the others.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from atum_schema.steps import Reached, Step, go_on
 from atum_workers import render, transport
 from atum_workers import search as searching
 from atum_workers.classify import Answer, classify
@@ -14,7 +15,7 @@ from atum_workers.deadline import DeadlineExceeded
 from atum_workers.outcome import Deferred, Outcome, Unclear
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
     from atum_workers.deadline import Deadline
@@ -28,7 +29,8 @@ _BATCH: Final = "/email/batch"
 class Postmark:
     """Sends batches. Thread-safe. The token is only ever in a request header."""
 
-    def __init__(self, *, base_url: str, token: str) -> None:
+    def __init__(self, *, base_url: str, token: str, reached: Reached = go_on) -> None:
+        self._reached = reached
         self._clock = transport.Clock()
         headers = {
             "X-Postmark-Server-Token": token,
@@ -53,7 +55,7 @@ class Postmark:
             with self._clock.bound(deadline):
                 response = self._client.post(
                     _SINGLE if len(items) == 1 else _BATCH,
-                    content=transport.withheld(body, deadline),
+                    content=self._told(transport.withheld(body, deadline)),
                     headers={"Content-Length": str(len(body))},
                 )
         except (*_NOT_SENT, DeadlineExceeded) as error:
@@ -73,6 +75,12 @@ class Postmark:
             return [unclear] * len(items)
         answer = Answer(status=response.status_code, headers=response.headers, body=response.content)
         return classify(answer, count=len(items), now=datetime.now(UTC))
+
+    def _told(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+        # Whoever writes asks for the next part when one is written.
+        for part, step in zip(parts, (Step.BODY_BEGUN, Step.BODY_SENT), strict=True):
+            yield part
+            self._reached(step)
 
     def search(self, *, stream: str, key: str, value: UUID, deadline: Deadline) -> list[Found]:
         """Find what the provider has accepted, by one of our ids. Raises `SearchFailed`."""

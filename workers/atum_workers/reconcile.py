@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from atum_schema.addresses import parse_addresses
 from atum_schema.moves import Move
 from atum_schema.status import Cause
+from atum_schema.steps import Reached, Step, go_on
 from atum_workers import proof, settling
 from atum_workers import reconcile_store as store
 from atum_workers.deadline import Deadline
@@ -72,6 +73,7 @@ class Reconciliation:
     request_timeout_s: float
     #: Seconds for which a round belongs to whoever began it.
     round_lease_s: float
+    reached: Reached = go_on
 
     def reconcile(self, batch: UUID) -> None:
         """Make one round for the batch if its search is due; returns when what follows is committed.
@@ -87,10 +89,14 @@ class Reconciliation:
                 stream: store.control(connection, stream=stream, after=begun.control_after)
                 for stream in sorted({mail.stream for mail in mails})
             }
+        self.reached(Step.SEARCHING)
         found = self._search(begun, mails, controls)
+        self.reached(Step.SEARCHED)
         with self.pool.connection() as connection:
             proven = self._prove(connection, mails, found)
+            self.reached(Step.PROVEN)
             self._conclude(connection, batch, begun, found, [m for m in mails if m.id not in proven])
+        self.reached(Step.CONCLUDED)
 
     def _search(self, begun: Begun, mails: Sequence[Sought], controls: dict[str, UUID | None]) -> Round:
         found: list[Found] = []
@@ -101,6 +107,7 @@ class Reconciliation:
                         worth=Search.FAILED,
                         detail="the provider's index does not show a later mail yet, so the search counts for nothing",
                     )
+            self.reached(Step.CONTROLLED)
             for stream, key, value in _questions(begun, mails):
                 found += self._ask(stream, key, value)
         except SearchFailed as error:

@@ -44,7 +44,9 @@ def cases(
 
     `events` is the mail's timeline, in order: `at`, `cause`, `batch_id`, `detail`, `posting_at`.
     """
-    posted = {str(event["batch_id"]): event["posting_at"] for event in events if event["posting_at"] is not None}
+    posted = {
+        str(event["batch_id"]): event["posting_at"] for event in events if event["posting_at"] is not None
+    }
 
     def began(copy: LedgerRecord) -> float:
         at = posted.get(copy.batch_id or "")
@@ -89,7 +91,9 @@ def _case(
     ]
     if not unknown or not searches:
         return None
-    return _late(earlier.accepted_at, max(unknown[0], since + limits.request_timeout_s), searches[-1], since, limits)
+    return _late(
+        earlier.accepted_at, max(unknown[0], since + limits.request_timeout_s), searches[-1], since, limits
+    )
 
 
 def _late(accepted: float, anchor: float, last_search: float, since: float, limits: Limits) -> str | None:
@@ -99,9 +103,7 @@ def _late(accepted: float, anchor: float, last_search: float, since: float, limi
     if accepted <= anchor:
         return f"(a) searchable only after the last counted search: {times}, lag {limits.index_lag_s:g} s"
     settling = last_search - anchor
-    if any(
-        end - begin > settling and begin < accepted and end > since for begin, end in limits.freezes
-    ):
+    if any(end - begin > settling and begin < accepted and end > since for begin, end in limits.freezes):
         return f"(b) a process was frozen for longer than the settling: {times}"
     return f"(c) completed later than allowed for: {times}"
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _PROVEN: Final = frozenset(status.value for status in PROVEN)
 
 
-
 @dataclass(slots=True, kw_only=True)
 class Verdict:
     """The counts of a run; `findings` has a line for each thing that is wrong, `evidence` for each copy in the bound."""

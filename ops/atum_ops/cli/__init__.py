@@ -12,6 +12,7 @@ from atum_schema.errors import AtumError
 
 _COMMANDS: Final = {
     "bench": "atum_ops.cli.bench",
+    "chaos": "atum_ops.cli.chaos",
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
     "keys": "atum_ops.cli.keys",

@@ -38,23 +38,6 @@ def show_one(mail_id: UUID, form: str) -> None:
         show.json({"mail": view.mail, "events": view.events, "batch": view.batch})
         return
     show.table(f"Mail {mail_id}", ["field", "value"], [(k, v) for k, v in view.mail.items() if v is not None])
-    rows = [
-        (
-            event["at"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
-            event["cause"],
-            f"{event['from_status'] or '–'} → {event['to_status']}",
-            _posting(event),
-            event["detail"],
-        )
-        for event in view.events
-    ]
-    show.table("Timeline", ["when (UTC)", "cause", "status", "POST", "detail"], rows)
+    show.timeline(view.events)
     if view.batch is not None:
         show.table("In a batch", ["field", "value"], [(k, v) for k, v in view.batch.items() if v is not None])
-
-
-def _posting(event: dict[str, object]) -> str | None:
-    if event["outcome"] is None:
-        return None
-    answer = f"HTTP {event['http_status']}" if event["http_status"] is not None else "no answer"
-    return f"{answer}, code {event['code']}" if event["code"] else answer

@@ -1,0 +1,178 @@
+"""Running one cell of the matrix: the part meets its end, the others carry on, and the truth is checked."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, LiteralString
+
+from atum_ops.simulator.config import SimulatorConfig
+from atum_ops.simulator.faults import FaultPlan, FaultRule
+from tests.matrix.cells import Cell, Effect
+from tests.nodes import eventually
+from tests.system import System, letters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from tests.system import Part
+
+QUICK = {
+    "ATUM_CLAIM_LEASE_S": "1",
+    "ATUM_REQUEST_TIMEOUT_S": "1",
+    "ATUM_LEASE_MARGIN_S": "0.5",
+    # One search decides: the last round of a longer schedule.
+    "ATUM_SETTLE_S": "0.3",
+    "ATUM_SETTLE_WITHOUT_CONTROL_S": "0.3",
+}
+ENDED: LiteralString = "SELECT count(*) FROM atum.mail WHERE id = ANY(%(ids)s) AND finished_at IS NULL"
+LETTERS: LiteralString = """
+SELECT count(*) FROM atum.dead_letter WHERE mail_id = ANY(%(ids)s) AND published_at IS NULL
+"""
+HELD: LiteralString = "SELECT state FROM atum.batch WHERE mail_ids && %(ids)s ORDER BY 1"
+LAST_END: LiteralString = """
+SELECT greatest(0, extract(epoch FROM max(greatest(m.finished_at, d.published_at)) - %(crash)s))::float8
+FROM atum.mail m LEFT JOIN atum.dead_letter d ON d.mail_id = m.id
+WHERE m.id = ANY(%(ids)s)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a cell came to."""
+
+    #: Where the mails were right after the crash: the state of their batch, or without one their status.
+    committed: str
+    #: How often the provider had accepted each mail at the crash.
+    accepted: int
+    #: Causes in the mails' events, without repetitions.
+    story: tuple[str, ...]
+    status: str
+    copies: int
+    #: From the crash until the last mail ended, and for dead ones, its letter was confirmed.
+    seconds: float
+
+
+def world(*, database_url: str, amqp_url: str) -> System:
+    """Make a system without parts of its own: each cell starts what it needs."""
+    simulation = SimulatorConfig(index_lag_s=0.1)
+    return System(
+        database_url=database_url,
+        amqp_url=amqp_url,
+        relays=0,
+        workers=0,
+        simulation=simulation,
+        settings=QUICK,
+    )
+
+
+def run(system: System, cell: Cell) -> Result:
+    """Run a cell; raises AssertionError when a promise is broken."""
+    name = f"{cell.name}-".replace("_", "-")
+    rules = (
+        () if cell.fault is None else (FaultRule(kind=cell.fault, recipient=name, max_count=_times(cell)),)
+    )
+    system.simulator.set_faults(FaultPlan(rules=rules))
+    ids = _enqueue(system, cell, name)
+    with ExitStack() as undo:
+        crashing = undo.enter_context(_part(system, cell.part, cell.step, cell.effect))
+        standby = [undo.enter_context(_part(system, cell.part, "standby"))]
+        if cell.part == "worker":
+            undo.enter_context(_part(system, "relay", "good"))
+        elif cell.worker_killed_at is not None:
+            undo.enter_context(_part(system, "worker", cell.worker_killed_at))
+            standby.append(undo.enter_context(_part(system, "worker", "standby")))
+        else:
+            undo.enter_context(_part(system, "worker", "good"))
+        assert eventually(lambda: all(map(is_frozen, standby)), seconds=30)
+        _await_crash(system, crashing, cell)
+        ((crash,),) = system.query("SELECT clock_timestamp()")
+        committed = _committed(system, ids)
+        accepted = max(system.copies(ids))
+        for part in standby:
+            part.signal(signal.SIGCONT)
+        _await_end(system, ids)
+        if cell.effect is Effect.FROZEN:
+            # Thawed when all is over, it finishes what it was frozen in before it ends.
+            crashing.signal(signal.SIGCONT)
+            assert crashing.stop(timeout=20) == 0, crashing.output()[-2000:]
+            _await_end(system, ids)
+        return _result(system, ids, crash, committed, accepted)
+
+
+def is_frozen(part: Part) -> bool:
+    """Whether the process is stopped by a signal."""
+    assert part.running, part.output()[-2000:]
+    return Path(f"/proc/{part.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+
+
+def _times(cell: Cell) -> int:
+    # Refusals are meant to last; a connection is reset once.
+    return 100 if cell.status == "dead" else 1
+
+
+def _enqueue(system: System, cell: Cell, name: str) -> list[UUID]:
+    mails = letters(3, name=name)
+    if not cell.expiring:
+        return system.mailer.enqueue(mails)
+    ((soon,),) = system.query("SELECT clock_timestamp() + interval '0.2 seconds'")
+    # Before the parts have started it is over.
+    ids = system.mailer.enqueue([*mails, *letters(1, name=f"late-{name}", expires_at=soon)])
+    time.sleep(0.25)
+    return ids[:3]
+
+
+@contextmanager
+def _part(system: System, kind: str, step: str, effect: Effect = Effect.KILLED) -> Iterator[Part]:
+    command = [sys.executable, "-m", "tests.matrix.part", kind, str(step), effect.value]
+    with system.start_part(command) as part:
+        yield part
+
+
+def _await_crash(system: System, part: Part, cell: Cell) -> None:
+    if cell.effect is Effect.KILLED:
+        assert eventually(lambda: not part.running, seconds=30), f"never got there: {system._tails()}"
+        assert part.ended(seconds=1) == -signal.SIGKILL, part.output()[-2000:]
+    else:
+        assert eventually(lambda: is_frozen(part), seconds=30), f"never got there: {system._tails()}"
+
+
+def _committed(system: System, ids: Sequence[UUID]) -> str:
+    states = [state for (state,) in system.query(HELD, ids=list(ids))]
+    return ", ".join(sorted(set(states))) or ", ".join(sorted(system.statuses(ids)))
+
+
+def _await_end(system: System, ids: Sequence[UUID]) -> None:
+    done = [(0,)]
+    ended = eventually(
+        lambda: (
+            system.query(ENDED, ids=list(ids)) == done
+            and system.query(LETTERS, ids=list(ids)) == done
+            and not system.query("SELECT FROM atum.batch")
+        ),
+        seconds=40,
+    )
+    assert ended, f"{[system.story(one) for one in ids]}; {system._tails()}"
+
+
+def _result(system: System, ids: Sequence[UUID], crash: datetime, committed: str, accepted: int) -> Result:
+    system.settled()
+    system.check()
+    (status,) = system.statuses(ids)
+    (copies,) = set(system.copies(ids))
+    causes = [cause for one in ids for cause in system.story(one) if cause != "accepted"]
+    ((seconds,),) = system.query(LAST_END, ids=list(ids), crash=crash)
+    return Result(
+        committed=committed,
+        accepted=accepted,
+        story=tuple(dict.fromkeys(causes)),
+        status=status,
+        copies=copies,
+        seconds=seconds,
+    )

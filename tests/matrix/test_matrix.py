@@ -1,0 +1,91 @@
+"""Whoever dies or freezes, wherever: every mail ends once, with an explanation. Also written down in the docs."""
+
+from __future__ import annotations
+
+import os
+import queue
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from atum_schema.steps import Step
+from tests.matrix import table
+from tests.matrix.cells import CELLS, Cell, Effect
+from tests.matrix.runner import Result, run, world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.nodes import Databases, VirtualHosts
+    from tests.system import System
+
+#: Cells mostly wait, so several run at once, each in a world of its own.
+WORLDS = int(os.environ.get("ATUM_MATRIX_WORLDS", "4"))
+Outcomes: TypeAlias = "dict[Cell, Future[Result]]"
+
+
+class Worlds:
+    """Systems to run cells in, one at a time each; one in which a cell failed is not used again."""
+
+    def __init__(self, make: Callable[[], System]) -> None:
+        self._make = make
+        self._free: queue.SimpleQueue[System | None] = queue.SimpleQueue()
+        for _ in range(WORLDS):
+            self._free.put(None)
+
+    def run(self, cell: Cell) -> Result:
+        """Run a cell in a free world."""
+        system = self._free.get()
+        good = None
+        try:
+            system = system or self._make()
+            result = run(system, cell)
+            good = system
+            return result
+        finally:
+            self._free.put(good)
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest, databases: Databases, virtual_hosts: VirtualHosts
+) -> Iterator[Outcomes]:
+    """Run what the selected tests ask for: their own cells, or all."""
+    items = [item for item in request.session.items if item.path == request.path]
+    asked = [item.callspec.params["cell"] for item in items if hasattr(item, "callspec")]
+    cells = CELLS if len(asked) < len(items) and _wants_all(items) else asked
+    with ExitStack() as undo:
+        addresses = [
+            (undo.enter_context(databases.fresh()), virtual_hosts.fresh()) for _ in range(WORLDS + len(cells))
+        ]
+
+        def make() -> System:
+            database_url, amqp_url = addresses.pop()
+            return undo.enter_context(world(database_url=database_url, amqp_url=amqp_url))
+
+        worlds = Worlds(make)
+        with ThreadPoolExecutor(WORLDS) as executor:
+            yield {cell: executor.submit(worlds.run, cell) for cell in cells}
+
+
+def _wants_all(items: list[pytest.Item]) -> bool:
+    return any("table" in item.name for item in items)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_every_mail_ends_once_whoever_dies_or_freezes_wherever(outcomes: Outcomes, cell: Cell) -> None:
+    result = outcomes[cell].result()
+    assert (result.status, result.copies) == (cell.status, cell.copies)
+
+
+def test_every_step_that_the_parts_name_is_in_the_matrix() -> None:
+    assert {cell.step for cell in CELLS if cell.effect is Effect.KILLED} == set(Step)
+
+
+def test_the_table_in_the_docs_is_what_happens(outcomes: Outcomes) -> None:
+    text = table.section({cell: outcome.result() for cell, outcome in outcomes.items()})
+    if os.environ.get("ATUM_WRITE_MATRIX"):
+        table.write(text)
+    assert table.without_seconds(table.read()) == table.without_seconds(text)
