@@ -87,7 +87,9 @@ def _result(mail: int, nature: str, batch: int) -> dict[str, Any]:
     return {"ErrorCode": 0, "Message": "OK", "MessageID": message_id(mail, batch)}
 
 
-def _mangled(mails: Sequence[int], natures: dict[int, str], batch: int, body: Callable[[bytes], bytes]) -> Reply:
+def _mangled(
+    mails: Sequence[int], natures: dict[int, str], batch: int, body: Callable[[bytes], bytes]
+) -> Reply:
     reply = regular(mails, natures, batch)
     if reply.answer is None or reply.answer.status != 200:
         return Reply(answer=reply.answer, blamed=reply.blamed)
@@ -162,5 +164,13 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
 }
 """Everything a provider may do at the arrival of a request."""
 
-OUTAGES: Final = ("503", "maintenance", "500 before", "hangs before", "resets before", "refuses the token", "429")
+OUTAGES: Final = (
+    "503",
+    "maintenance",
+    "500 before",
+    "hangs before",
+    "resets before",
+    "refuses the token",
+    "429",
+)
 """What it may do for a whole period."""

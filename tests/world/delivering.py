@@ -68,12 +68,7 @@ def take_out(store: Store, batch_id: int, token: int, mails: Sequence[int]) -> N
 def mark(store: Store, batch_id: int, token: int, expired: Sequence[int]) -> Batch | None:
     """Commit the posting mark; None when the claim is no longer ours."""
     batch = store.batch.get(batch_id)
-    if (
-        batch is None
-        or batch.token != token
-        or batch.state != "claimed"
-        or batch.lease_until <= store.now
-    ):
+    if batch is None or batch.token != token or batch.state != "claimed" or batch.lease_until <= store.now:
         return None
     promises.may_be_posted(store, batch)
     if any(mail_id in batch.mails for mail_id in expired):

@@ -99,6 +99,8 @@ def heard(store: Store, lane: str, report: Heard) -> bool:
         FLOW,
         store.rng.uniform,
     )
+    if isinstance(report.signal, flow.Good):
+        store.put(store.good, lane, max(report.began, store.good.get(lane, 0.0)))
     if window != before:
         store.put(store.flow, lane, window)
     return window.state not in {before.state, flow.OPEN}
@@ -154,7 +156,9 @@ def dead_letters_published(store: Store, mails: Sequence[int]) -> None:
 
 def lapsed_at(store: Store) -> float:
     """Say when the next lease runs out."""
-    return min((b.lease_until for b in store.batch.values() if b.state in {"claimed", "posting"}), default=NEVER)
+    return min(
+        (b.lease_until for b in store.batch.values() if b.state in {"claimed", "posting"}), default=NEVER
+    )
 
 
 def ticket_due_at(store: Store) -> float:

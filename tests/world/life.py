@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from atum_schema import flow
 from atum_schema.status import Status
 from tests.world import promises
 from tests.world.behaviour import KILLERS
@@ -29,9 +30,10 @@ def live(seed: int, trace: list[str] | None = None) -> World:
 
 def drain(world: World) -> None:
     """Let everything happen that will. Raises `Broken` when it does not end."""
-    ends = world.plan.calm_at + DRAINED_WITHIN
+    ends = max(world.now, world.plan.calm_at) + DRAINED_WITHIN
+    most = world.steps + STEPS
     while world.step():
-        if world.now > ends or world.steps > STEPS:
+        if world.now > ends or world.steps > most:
             states = [f"{mail.id} {mail.status}" for mail in world.store.mail.values()]
             raise Broken(Promise.IN_TIME, f"after {world.steps} steps, at {world.now:.0f}: {states}")
 
@@ -51,6 +53,9 @@ def check(world: World) -> None:
         promises.fair(mail, provider.own_failures)
         _copies(world, mail, copies)
         _innocent(world, mail)
+    for lane, window in store.flow.items():
+        if window.state != flow.OPEN and store.good.get(lane, -1.0) >= window.since:
+            raise Broken(Promise.IN_TIME, f"{lane} stays {window.state} although the provider answers well")
     for row in store.dead_letter.values():
         if not row.published:
             raise Broken(Promise.IN_TIME, f"the dead letter of mail {row.mail} is not published")

@@ -44,6 +44,8 @@ class Misfortunes:
             return self._freeze(world, actor, rng.choice((5.0, 40.0, 400.0, 1500.0)))
         if fault == "delay":
             return self._freeze(world, actor, 2.0)
+        if fault == "suspended":
+            return self._suspend(world, actor)
         if fault == "acknowledgement lost":
             self._lost = isinstance(actor.effect, Query)
         elif fault == "database crash":
@@ -59,9 +61,21 @@ class Misfortunes:
             world.say("broker", f"{fault}, away for {away:.1f} s")
         return False
 
+    def _suspend(self, world: World, actor: Actor) -> bool:
+        """Freeze it; one of its clocks does not notice."""
+        began, process, rng = world.now, actor.process, world.rng
+        self._freeze(world, actor, 1500.0)
+        unnoticed = began - actor.at
+        if rng.random() < 0.5:
+            process.wall_offset += unnoticed
+        else:
+            process.boot_offset += unnoticed
+        return True
+
     def _freeze(self, world: World, actor: Actor, most: float) -> bool:
         if _is_last_write(actor):
-            most = min(most, self._plan.freeze_last)
+            last = self._plan.freeze_last
+            most = last if last > FREEZE else min(most, last)
         world.freeze(actor, world.rng.uniform(0.0, most))
         return True
 

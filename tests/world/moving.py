@@ -53,9 +53,7 @@ def _apply(store: Store, move: Move) -> None:
     )
     store.explain(mail.id, move.cause, move.was, status)
     if move.due_s is not None:
-        store.insert(
-            store.ready, mail.id, Ready(mail.id, mail.lane, store.now + move.due_s, move.at_most)
-        )
+        store.insert(store.ready, mail.id, Ready(mail.id, mail.lane, store.now + move.due_s, move.at_most))
     elif changed and mail.id in store.ready:
         store.put(store.ready, mail.id, None)
     if status is Status.DEAD and changed:

@@ -47,9 +47,7 @@ def _settles_at_once(search: Any, *, searches: int, **rest: Any) -> Any:
 
 
 def _failed_counts(search: Any, **rest: Any) -> Any:
-    return _after_search(
-        settling.Search.CONTROLLED if search is settling.Search.FAILED else search, **rest
-    )
+    return _after_search(settling.Search.CONTROLLED if search is settling.Search.FAILED else search, **rest)
 
 
 def _resends_expired(**given: Any) -> Any:
@@ -111,6 +109,10 @@ def _trusts_the_wall_clock(self: Deadline) -> float:
     return max(0.0, self.budget - (self.wall() - self.wall_started))
 
 
+def _trusts_the_boot_clock(self: Deadline) -> float:
+    return max(0.0, self.budget - (self.boot() - self.boot_started))
+
+
 def _proof_does_not_pull_back(before: Status, cause: Cause) -> Status:
     if cause in {Cause.FOUND, Cause.PROVIDER_ACCEPTED} and before is not Status.UNKNOWN:
         return before
@@ -141,6 +143,7 @@ MUTANTS: Final = (
     Mutant("what is in flight is not counted", flow_allowance, "allowance", _does_not_count),
     Mutant("the deadline never passes", Deadline, "remaining", _knows_no_end),
     Mutant("the wall clock is trusted", Deadline, "remaining", _trusts_the_wall_clock),
+    Mutant("the clock since boot is trusted", Deadline, "remaining", _trusts_the_boot_clock),
     Mutant("proof does not pull back", status, "after", _proof_does_not_pull_back),
     Mutant("a cancel does not hold", status, "after", _cancels_unknown),
 )

@@ -33,6 +33,8 @@ FAULTS: Final = (
     "broker restart",
     "broker wiped",
     "clock",
+    "suspended",
+    "suspended",
 )
 
 

@@ -111,9 +111,7 @@ def explained(store: Store, mail: Mail) -> None:
     """Replay the events of a mail. Raises `Broken`."""
     status: Status | None = None
     for event in store.events_of(mail.id):
-        follows = (
-            machine.BIRTH[event.cause] if status is None else machine.after(status, event.cause)
-        )
+        follows = machine.BIRTH[event.cause] if status is None else machine.after(status, event.cause)
         if event.was != status or event.status != follows:
             raise Broken(
                 Promise.EXPLAINED, f"mail {mail.id}: {event} follows {status}, which gives {follows}"
@@ -121,7 +119,6 @@ def explained(store: Store, mail: Mail) -> None:
         status = event.status
     if status != mail.status:
         raise Broken(Promise.EXPLAINED, f"mail {mail.id} is {mail.status}, its events say {status}")
-
 
 
 def ended(mail: Mail, copies: int) -> None:

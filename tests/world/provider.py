@@ -109,7 +109,14 @@ class Provider:
         lag = self._rng.random() * (LAG if self._rng.random() < 0.3 else 10.0)
         visible_at = (ends if stalled else self.now) + lag
         return Copy(
-            mail, exchange.batch, exchange.token, self.now, visible_at, stalled, exchange.froze, exchange.travelled
+            mail,
+            exchange.batch,
+            exchange.token,
+            self.now,
+            visible_at,
+            stalled,
+            exchange.froze,
+            exchange.travelled,
         )
 
     def search(self, *, batch: int | None = None, mail: int | None = None) -> list[Proof]:

@@ -134,7 +134,5 @@ def _settled(mail: Mail, one: Sought, age: float, mails: int) -> list[Move]:
         return [searched, Move(mail.id, mail.status, verdict.cause, reason=verdict.reason)]
     if one.expired or policy == "hold":
         raise Broken(Promise.EXPIRED_STAYS, f"mail {mail.id} is resent: expired {one.expired}, {policy}")
-    resend = Move(
-        mail.id, mail.status, verdict.cause, reason="not_found", due_s=0.0, at_most=verdict.at_most
-    )
+    resend = Move(mail.id, mail.status, verdict.cause, reason="not_found", due_s=0.0, at_most=verdict.at_most)
     return [searched, resend]

@@ -104,8 +104,6 @@ def _tick(world: World, publishing: Publishing) -> Steps:
         )
         publishing.outbox += [(RECONCILE if unknown else DELIVER, batch) for batch, unknown in late]
         if any(not row.published for row in store.dead_letter.values()):
-            dead: list[int] = yield Query(
-                "takes dead letters", lambda: issuing.take_dead_letters(store)
-            )
+            dead: list[int] = yield Query("takes dead letters", lambda: issuing.take_dead_letters(store))
             publishing.outbox += [(DEAD, mail) for mail in dead]
         world.changed()

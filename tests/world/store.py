@@ -39,6 +39,8 @@ class Store:
         self.event: dict[int, Event] = {}
         self.dead_letter: dict[int, DeadLetter] = {}
         self.flow: dict[str, Window] = {}
+        #: By lane, when the request began that last was answered well and told to the window.
+        self.good: dict[str, float] = {}
         self.away_until = 0.0
         #: Grows with each commit that changed something.
         self.version = 0

@@ -82,8 +82,7 @@ def deliver(world: World, process: Process, batch: int) -> Steps:
     outcomes = yield from _post(world, process, exchange, deadline)
     world.spawn(process, "flow", _report(world, lane, Heard(flow_report.signal(outcomes), began)))
     results = [
-        _result(world, item, outcome, len(items))
-        for item, outcome in zip(items, outcomes, strict=True)
+        _result(world, item, outcome, len(items)) for item, outcome in zip(items, outcomes, strict=True)
     ]
     try:
         yield from _insist(world, lambda: _record(world, batch, exchange.token, results), RECORD_PATIENCE)

@@ -61,11 +61,13 @@ class Process:
     actors: list[Actor] = field(default_factory=list)
     #: By how much the wall clock was set.
     wall_offset: float = 0.0
+    #: By how much the clock since boot is behind: a restored virtual machine brings its own.
+    boot_offset: float = 0.0
     exchange: Exchange | None = None
 
     def boot(self) -> float:
         """Seconds since boot."""
-        return self.world.now
+        return self.world.now + self.boot_offset
 
     def wall(self) -> float:
         """Seconds by the wall clock."""
@@ -162,6 +164,19 @@ class World:
             heappop(self._queue)
         return self._queue[0][0] if self._queue else NEVER
 
+    def hurried(self) -> list[Actor]:
+        """Give those of our threads that are about to act, in the order of time."""
+        return [
+            actor
+            for _, turn, actor in sorted(self._queue, key=lambda entry: entry[:2])
+            if actor.turn == turn and actor.process.start is not None and isinstance(actor.effect, Query | Do)
+        ]
+
+    def hurry(self, actor: Actor) -> None:
+        """Let a thread that is about to act go first."""
+        self._push(actor, self.now)
+        self.step()
+
     def changed(self) -> None:
         """Have those who are parked look again."""
         self._changes += 1
@@ -246,11 +261,7 @@ class World:
                 self._changes += 1
                 return
             self._parked.remove(actor)
-        elif (
-            actor.process.start is not None
-            and not actor.delayed
-            and self.misfortunes.strike(self, actor)
-        ):
+        elif actor.process.start is not None and not actor.delayed and self.misfortunes.strike(self, actor):
             return
         result: Any = None
         away = False
@@ -300,4 +311,3 @@ def _calm(world: World, at: float) -> Steps:
     provider.outage = (0.0, 0.0, REGULAR)
     broker.lossy = broker.repeating = broker.silent = 0.0
     world.say("world", "nothing goes wrong any more")
-
