@@ -23,6 +23,7 @@ from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
     from atum_schema.formats import Outgoing
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from atum_producers.sweeper import Sweeper
 from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
 from atum_schema.restore import Watch
-from atum_schema.steps import Reached, Step, go_on
 from atum_schema.seldom import Seldom
+from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from atum_schema.database import Connection

@@ -13,8 +13,8 @@ import psycopg
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
 from atum_schema import database, formats, restore
-from atum_schema.steps import Reached, Step, go_on
 from atum_schema.seldom import Seldom
+from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from atum_producers.publisher import Publisher

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
@@ -56,14 +57,13 @@ def outcomes(
     items = [item for item in request.session.items if item.path == request.path]
     asked = [item.callspec.params["cell"] for item in items if hasattr(item, "callspec")]
     cells = CELLS if len(asked) < len(items) and _wants_all(items) else asked
+    making = threading.Lock()
     with ExitStack() as undo:
-        addresses = [
-            (undo.enter_context(databases.fresh()), virtual_hosts.fresh()) for _ in range(WORLDS + len(cells))
-        ]
 
         def make() -> System:
-            database_url, amqp_url = addresses.pop()
-            return undo.enter_context(world(database_url=database_url, amqp_url=amqp_url))
+            with making:
+                database_url = undo.enter_context(databases.fresh())
+                return undo.enter_context(world(database_url=database_url, amqp_url=virtual_hosts.fresh()))
 
         worlds = Worlds(make)
         with ThreadPoolExecutor(WORLDS) as executor:

@@ -49,4 +49,4 @@ def run(first: int, last: int) -> int:
 
 if __name__ == "__main__":
     numbers = [int(argument) for argument in sys.argv[1:]]
-    sys.exit(run(*numbers) if len(numbers) == 2 else tell(numbers[0]))  # noqa: PLR2004
+    sys.exit(run(*numbers) if len(numbers) == 2 else tell(numbers[0]))

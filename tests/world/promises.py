@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,8 @@ from atum_schema import status as machine
 from atum_schema.status import ENDED, WAITING, Cause, Status
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from tests.world.rows import Batch, Event, Mail
     from tests.world.store import Store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from atum_schema.status import Cause
@@ -10,7 +11,6 @@ from atum_workers.settling import Search
 from tests.world import delivering, evidence
 from tests.world.broker import RECONCILE
 from tests.world.effects import Do, Park, Query, Rest
-from tests.world.evidence import Proof
 from tests.world.promises import Broken, Promise
 from tests.world.provider import SearchFailed
 from tests.world.rows import NEVER, Move
@@ -19,7 +19,7 @@ from tests.world.times import PULL_AFTER, SETTLE
 
 if TYPE_CHECKING:
     from tests.world.effects import Steps
-    from tests.world.evidence import Sought
+    from tests.world.evidence import Proof, Sought
     from tests.world.rows import Batch, Mail
     from tests.world.world import Process, World
 
@@ -112,7 +112,7 @@ def _search(world: World, mails: list[Sought], control: int | None) -> Steps:
             if not seen:
                 return Round(Search.FAILED, found)
         for batch in sorted({batch for one in mails for batch in one.batches}):
-            found += yield Do(f"searches for {batch}", lambda batch=batch: provider.search(batch=batch))
+            found += yield Do(f"searches for {batch}", partial(provider.search, batch=batch))
     except SearchFailed:
         return Round(Search.FAILED, found)
     return Round(Search.UNCONTROLLED if control is None else Search.CONTROLLED, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.world import issuing
@@ -42,7 +43,7 @@ def _issue(world: World, publishing: Publishing) -> Steps:
                 continue
             try:
                 batches: list[int] = yield Query(
-                    "issues", lambda lane=lane: issuing.issue(store, lane), synchronous=False
+                    "issues", partial(issuing.issue, store, lane), synchronous=False
                 )
             except Away:
                 yield Rest(0.5)
@@ -55,9 +56,7 @@ def _publish(world: World, publishing: Publishing) -> Steps:
     while True:
         yield Park(lambda: world.now if publishing.outbox else NEVER)
         queue, item = publishing.outbox.pop(0)
-        confirmed = yield Do(
-            f"publishes {item}", lambda queue=queue, item=item: world.broker.publish(queue, item)
-        )
+        confirmed = yield Do(f"publishes {item}", partial(world.broker.publish, queue, item))
         if confirmed:
             publishing.confirmed.append((queue, item))
             world.changed()

@@ -61,5 +61,7 @@ def test_a_life_does_not_depend_on_how_python_hashes() -> None:
 def test_the_cases_of_the_honest_bound_happen_and_are_named() -> None:
     named = set[str]()
     for seed in range(3000):
-        named.update(live(seed).excused)
-    assert {case[0] for case in named} == {"a", "b", "c"}
+        named.update(case[0] for case in live(seed).excused)
+        if len(named) == 3:
+            break
+    assert named == {"a", "b", "c"}

@@ -113,7 +113,7 @@ class Led(RuleBasedStateMachine):
 TestLed = Led.TestCase
 TestLed.settings = settings(
     derandomize=True,
-    max_examples=500,
+    max_examples=250,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

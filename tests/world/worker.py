@@ -10,7 +10,6 @@ from atum_workers import classify, flow_report, retry
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 from tests.world import delivering, evidence, issuing
-from tests.world.behaviour import KILLERS
 from tests.world.broker import DELIVER
 from tests.world.delivering import Result
 from tests.world.effects import LAST_BYTES, Die, Do, Park, Query, Receive, Rest

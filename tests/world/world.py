@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from atum_schema import flow
@@ -20,14 +19,14 @@ from tests.world.broker import Broker
 from tests.world.effects import Die, Do, Park, Query, Receive, Rest
 from tests.world.misfortune import Misfortunes
 from tests.world.network import carry
-from tests.world.promises import Broken
-from tests.world.provider import Provider
+from tests.world.provider import Provider, SearchFailed
 from tests.world.rows import NEVER
 from tests.world.store import Away, Store
 from tests.world.times import CEILING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from tests.world.effects import Effect, Steps
     from tests.world.plan import Plan
@@ -263,28 +262,32 @@ class World:
             self._parked.remove(actor)
         elif actor.process.start is not None and not actor.delayed and self.misfortunes.strike(self, actor):
             return
-        result: Any = None
-        away = False
-        if isinstance(effect, Query):
-            try:
-                result = self.store.run(effect.work, synchronous=effect.synchronous)
-            except Away:
-                away = True
-            away = away or self.misfortunes.loses_acknowledgement()
-        elif isinstance(effect, Do):
-            try:
-                result = effect.work()
-            except Exception as error:
-                if isinstance(error, Broken):
-                    raise
-                self._go_on(actor, error)
-                return
-        elif isinstance(effect, Die):
+        if isinstance(effect, Die):
             self.kill(actor.process, effect.why)
             return
+        error: Exception | None = None
+        result: Any = None
+        try:
+            result = self._take_effect(effect)
+        except (Away, SearchFailed) as failed:
+            error = failed
         if self.trace is not None and isinstance(effect, Query | Do):
-            self.say(f"{actor.process.name} {actor.name}", f"{effect.name}: {'away' if away else result}")
-        self._go_on(actor, Away() if away else None, result)
+            said = result if error is None else type(error).__name__
+            self.say(f"{actor.process.name} {actor.name}", f"{effect.name}: {said}")
+        self._go_on(actor, error, result)
+
+    def _take_effect(self, effect: Effect) -> Any:
+        if isinstance(effect, Do):
+            return effect.work()
+        if not isinstance(effect, Query):
+            return None
+        try:
+            result = self.store.run(effect.work, synchronous=effect.synchronous)
+        finally:
+            lost = self.misfortunes.loses_acknowledgement()
+        if lost:
+            raise Away
+        return result
 
     def _go_on(self, actor: Actor, error: Exception | None, result: Any = None) -> None:
         try:

@@ -19,8 +19,8 @@ from dramatiq.middleware import Middleware
 from atum_schema import database, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_schema.restore import Watch
-from atum_schema.steps import Reached, Step, go_on
 from atum_schema.seldom import quieten
+from atum_schema.steps import Reached, Step, go_on
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery
 from atum_workers.flow_reporter import FlowReporter

@@ -10,12 +10,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from atum_ops import show
 from atum_schema import database
-from atum_schema.errors import StackError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from atum_schema.database import Connection
 
 _LOOK_S: Final = 0.5
+_NAMED: Final = 5
 
 LEFT = """
 SELECT (SELECT count(*) FROM atum.ready) AS waiting,
@@ -61,21 +63,37 @@ def look(connection: Connection) -> Left:
     )
 
 
-def until_empty(database_url: str, *, seconds: float) -> float:
-    """Wait until every mail has an end; give the seconds it took.
+LEFT_MAILS = """
+SELECT mail_id FROM atum.ready
+UNION ALL SELECT unnest(mail_ids) FROM atum.batch
+LIMIT %(most)s
+"""
 
-    Raises StackError, naming what is left, after `seconds`.
-    """
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """How waiting ended: after so many seconds, with what is left, and some of the mails that are."""
+
+    seconds: float
+    left: Left
+    mails: tuple[UUID, ...] = ()
+
+
+def until_empty(database_url: str, *, seconds: float) -> Drained:
+    """Wait until every mail has its end, at most `seconds`."""
     started = time.monotonic()
     with _display() as display, database.connect(database_url, name="chaos") as connection:
         task = display.add_task("draining", note="")
-        while not (left := look(connection)).nothing:
+        while True:
+            left = look(connection)
+            passed = time.monotonic() - started
             display.update(task, note=str(left))
-            if time.monotonic() - started > seconds:
-                raise StackError(f"not drained after {seconds:.0f} s: {left}; lanes: {left.lanes}")
+            if left.nothing:
+                return Drained(seconds=passed, left=left)
+            if passed > seconds:
+                rows = connection.execute(LEFT_MAILS, {"most": _NAMED}).fetchall()
+                return Drained(seconds=passed, left=left, mails=tuple(mail_id for (mail_id,) in rows))
             time.sleep(_LOOK_S)
-        display.update(task, note=str(left))
-    return time.monotonic() - started
 
 
 def _display() -> Progress:

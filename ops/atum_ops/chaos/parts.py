@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from atum_ops.stack import Node
 
 _STARTED_S: Final = 60.0
+_RESTARTED_S: Final = 180.0
 _POLL_S: Final = 0.05
 
 
@@ -103,6 +104,9 @@ class Ground:
             # No URL is passed on: servers that are named are other people's.
             self._stack = undo.enter_context(LocalStack(self.directory))
             self.simulator = undo.enter_context(SimulatorProcess(self.simulation))
+            for name in (plan.POSTGRES, plan.RABBIT):
+                # Started again beside everything else that runs, at full load.
+                self.node(name).start_seconds = _RESTARTED_S
             self.database_url = self._stack.database_url
             migrate(self.database_url)
             ports = {

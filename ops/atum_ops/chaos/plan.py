@@ -62,7 +62,8 @@ def schedule(seed: int, duration: float) -> list[Disturbance]:
     broker. Per minute there are 9 kills and 7 others, at random times to random targets.
     """
     rng = random.Random(seed)  # noqa: S311 - no secret
-    draw = [*_needed(rng), *_drawn(rng, duration)]
+    needed = _needed(rng)
+    draw = [*needed, *_drawn(rng, duration, needed=len(needed))]
     times = _times(rng, len(draw), duration)
     rng.shuffle(draw)
     return [
@@ -82,9 +83,9 @@ def _needed(rng: random.Random) -> list[tuple[Kind, str]]:
     ]
 
 
-def _drawn(rng: random.Random, duration: float) -> list[tuple[Kind, str]]:
+def _drawn(rng: random.Random, duration: float, *, needed: int) -> list[tuple[Kind, str]]:
     minutes = duration / 60
-    kills = max(0, round(_KILLS_PER_MINUTE * minutes) - len(_needed(random.Random(0))))  # noqa: S311 - counted only
+    kills = max(0, round(_KILLS_PER_MINUTE * minutes) - needed)
     others = max(1, round(_OTHERS_PER_MINUTE * minutes))
     killed = [*WORKERS, *WORKERS, *RELAYS, *PRODUCERS, POSTGRES]
     drawn = [(Kind.KILL, rng.choice(killed)) for _ in range(kills)]

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from atum_ops.chaos.disturb import Done
+    from atum_ops.chaos.drain import Drained
     from atum_ops.chaos.orders import Notes
     from atum_ops.chaos.verdict import Verdict
     from atum_schema.database import Connection
@@ -79,9 +80,11 @@ def run(
 ) -> Outcome:
     """Run the experiment; `logs` is a folder that keeps what the parts wrote, `say` gets a line now and then.
 
-    Raises StackError when something cannot start, or the mails have no end `drain_s` seconds after the last fault.
+    Mails without an end `drain_s` seconds after the last fault are a finding. Raises StackError when something cannot
+    start.
     """
-    simulation = weather.provider(seed)
+    # The provider's ledger outlives the run beside the logs.
+    simulation = replace(weather.provider(seed), ledger_path=logs / "ledger.jsonl")
     disturbances = plan.schedule(seed, duration)
     say("starting PostgreSQL, RabbitMQ, provider, 2 relays, 3 workers and 2 producers …")
     with Ground(
@@ -93,7 +96,7 @@ def run(
         ground.stop_producers()
         fired = ground.simulator.status()["fired"]
         ground.simulator.set_faults(FaultPlan())
-        drained_s = drain.until_empty(ground.database_url, seconds=drain_s)
+        drained = drain.until_empty(ground.database_url, seconds=drain_s)
         ledger = list(ground.simulator.ledger())
         notes = orders.read(ground.books())
         freezes = tuple((one.began, one.ended) for one in disturber.done if one.kind is Kind.FREEZE)
@@ -109,7 +112,7 @@ def run(
                     freezes=freezes,
                 ),
             )
-            _add(verdict, disturber.ended, notes)
+            _add(verdict, disturber.ended, notes, drained)
             stories = _stories(connection, verdict)
         return Outcome(
             seed=seed,
@@ -119,7 +122,7 @@ def run(
             recoveries=recovery.recoveries(
                 [one.since for one in disturber.done], [record.accepted_at for record in ledger]
             ),
-            drained_s=drained_s,
+            drained_s=drained.seconds,
             faults=Counter(fired),
             settings={
                 **settings,
@@ -135,13 +138,17 @@ def _latency(milliseconds: float) -> str:
     return f"{milliseconds:g} ms, with a tail"
 
 
-def _add(verdict: Verdict, ended: Sequence[str], notes: Notes) -> None:
+def _add(verdict: Verdict, ended: Sequence[str], notes: Notes, drained: Drained) -> None:
     for what in ended:
         verdict.unexplained += 1
         verdict.blame(what)
     for order in notes.split:
         verdict.unexplained += 1
         verdict.blame(f"order {order} was acknowledged under two mail ids")
+    if not drained.left.nothing:
+        verdict.unexplained += 1
+        left = drained.left
+        verdict.blame(f"no end after {drained.seconds:.0f} s: {left}; lanes: {left.lanes}", *drained.mails)
 
 
 def _rows(database_url: str) -> list[reading.Audited]:
