@@ -51,9 +51,7 @@ def is_given_up(relay: Part) -> bool:
     return "no confirm within" in said or "connection lost: ConnectionBlockedTimeout" in said
 
 
-def test_mail_is_accepted_and_leaves_while_the_broker_is_down(
-    database_url: str, rabbit: RabbitNode
-) -> None:
+def test_mail_is_accepted_and_leaves_while_the_broker_is_down(database_url: str, rabbit: RabbitNode) -> None:
     with System(database_url=database_url, amqp_url=rabbit.url) as system:
         rabbit.kill()
         asked = time.monotonic()

@@ -61,7 +61,8 @@ def ledger_of(rows: list[Audited], *, unsure: bool = False) -> dict[str, int]:
     return {
         str(row.id): 1
         for row in rows
-        if row.status in PROVEN or (unsure and (row.status in {"unknown", "held"} or row.batch_state == "posting"))
+        if row.status in PROVEN
+        or (unsure and (row.status in {"unknown", "held"} or row.batch_state == "posting"))
     }
 
 

@@ -48,7 +48,9 @@ def step(window: Window, now: float, what: Step) -> Window:
     if name == "resumed":
         return flow.resumed(window, now=now)
     if name == "configured":
-        return flow.configured(window, ceiling=1 + int(size), rate=size if size >= 0.01 else None, burst=size + 1, now=now)
+        return flow.configured(
+            window, ceiling=1 + int(size), rate=size if size >= 0.01 else None, burst=size + 1, now=now
+        )
     return flow.after(window, Report(signal, size), now, POLICY, middle)
 
 
