@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench outage lint format clean
+.PHONY: help setup demo test matrix bench outage lint format clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: $(VENV)/.ready  ## run the whole system here, deliver mails, check the led
 test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ nodes
 	@$(BIN)/python -m atum_ops.stack.ensure
 	@$(BIN)/python -m pytest $(ARGS)
+
+matrix: $(VENV)/.ready  ## kill and freeze the parts at every step, and compare with docs/reliability.md
+	@ATUM_MATRIX=1 $(BIN)/python -m pytest tests/matrix $(ARGS)
 
 bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; last line is JSON
 	@$(BIN)/atum-mailer bench $(ARGS)

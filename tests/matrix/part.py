@@ -13,7 +13,7 @@ import sys
 from atum_ops import leash
 from atum_producers.relay import Relay
 from atum_schema import settings
-from atum_schema.steps import Step, go_on
+from atum_schema.steps import Reached, Step, go_on
 from atum_workers.main import run
 from tests.crashing_worker import Crash
 
@@ -21,13 +21,18 @@ from tests.crashing_worker import Crash
 def main(kind: str, step: str, how: str) -> None:
     logging.basicConfig(level=logging.INFO)
     leash.hold()
-    reached = go_on if step in {"standby", "good"} else Crash(Step(step), signal.Signals[how])
+    reached: Reached = go_on
+    configured = settings.load()
+    if step not in {"standby", "good"}:
+        reached = Crash(Step(step), signal.Signals[how])
+        # It does one thing at a time, and gets it by a ticket: so the first of each step belongs to the same delivery.
+        configured = settings.load(threads=1, pull_after_s=30)
     if step == "standby":
         os.kill(os.getpid(), signal.SIGSTOP)
     if kind == "worker":
-        run(settings.load(), reached=reached)
+        run(configured, reached=reached)
     else:
-        relay = Relay(settings.load(), reached=reached)
+        relay = Relay(configured, reached=reached)
         signal.signal(signal.SIGTERM, lambda _number, _frame: relay.stop())
         relay.run()
 

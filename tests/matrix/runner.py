@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 QUICK = {
     "ATUM_CLAIM_LEASE_S": "1",
     "ATUM_REQUEST_TIMEOUT_S": "2",
-    # Recovery is shown by tickets alone; pulling would only be faster.
-    "ATUM_PULL_AFTER_S": "30",
     "ATUM_LEASE_MARGIN_S": "0.5",
     # One search decides: the last round of a longer schedule.
     "ATUM_SETTLE_S": "0.3",

@@ -19,7 +19,7 @@ HEAD = """
 Three mails, and one part that is killed (SIGKILL) or frozen (SIGSTOP) the first time it reaches the point. Others carry on; what was
 frozen is continued when all is over, and must change nothing. Points are those of `atum_schema/steps.py`. *Committed* is the state of
 the mails' batch at that moment (without a batch, the status of the mails), *accepted* what the provider had of each mail by then;
-*recovery* names the causes in the mails' events. The table is written by `ATUM_WRITE_MATRIX=1 pytest tests/matrix`, and a test compares
+*recovery* names the causes in the mails' events. The table is written by `ATUM_WRITE_MATRIX=1 make matrix`, and a test compares
 it with a run, all but the seconds: they are of one run with scaled settings (claim lease 1 s, posting lease 2.5 s, one search after
 0.3 s) from the crash to the end of the last mail, the start of the other part included. With the defaults, leases are 15 s and 90 s.
 
