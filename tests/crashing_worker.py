@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -24,7 +23,8 @@ class Crash:
 
     def __call__(self, step: Step) -> None:
         if step == self._step and self._first.acquire(blocking=False):
-            os.kill(os.getpid(), self._number)
+            # To this thread: sent to the process, a SIGSTOP may reach another one, and this one would run on for a while.
+            signal.pthread_kill(threading.get_ident(), self._number)
 
 
 def main(step: str, how: str = "SIGKILL") -> None:

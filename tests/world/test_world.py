@@ -12,7 +12,6 @@ from tests.world.life import live
 from tests.world.promises import Broken
 
 CHUNKS, CHUNK = 20, 500
-REGRESSIONS: tuple[int, ...] = ()
 
 
 def trace_of(seed: int) -> list[str]:
@@ -34,11 +33,6 @@ def check(seed: int) -> None:
 def test_every_promise_is_kept_whatever_goes_wrong(chunk: int) -> None:
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         check(seed)
-
-
-@pytest.mark.parametrize("seed", REGRESSIONS)
-def test_a_seed_that_broke_a_promise_once_does_so_no_more(seed: int) -> None:
-    check(seed)
 
 
 def test_the_same_seed_lives_the_same_life() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,9 +11,11 @@ from atum_ops import show
 from atum_ops.chaos.recovery import percentile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atum_ops.chaos.run import Outcome
 
-_EVIDENCE = 20
+_LINES: Final = 50
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
@@ -59,13 +61,18 @@ def print_tables(outcome: Outcome) -> None:
 
 def print_findings(outcome: Outcome) -> None:
     """Print what is wrong, what lies inside the bound, and the timelines of the offenders."""
-    for finding in outcome.verdict.findings:
-        click.echo(f"  {finding}")
-    for line in outcome.verdict.evidence[:_EVIDENCE]:
-        click.echo(f"  inside the bound: {line}")
+    _print_some(outcome.verdict.findings)
+    _print_some([f"inside the bound: {line}" for line in outcome.verdict.evidence])
     for view in outcome.stories:
         click.echo(f"mail {view.mail['id']} is {view.mail['status']}")
         show.timeline(view.events)
+
+
+def _print_some(lines: Sequence[str]) -> None:
+    for line in lines[:_LINES]:
+        click.echo(f"  {line}")
+    if len(lines) > _LINES:
+        click.echo(f"  … and {len(lines) - _LINES:,} more")
 
 
 def _rounded(seconds: float | None) -> float | None:
