@@ -74,6 +74,10 @@ class Sweeper(threading.Thread):
                 if self._complaints.due():
                     log.log(level, "sweeper: database: %s", error, exc_info=level == logging.ERROR)
                 self._stopping.wait(_RECONNECT_S)
+            except Exception:
+                # A relay without its sweeper would look alive, and bring nothing back.
+                log.exception("sweeper: an error of ours; sweeping goes on")
+                self._stopping.wait(_RECONNECT_S)
 
     def _tick(self, connection: Connection) -> None:
         self._note_confirms(connection)
