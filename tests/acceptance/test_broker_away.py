@@ -54,7 +54,7 @@ def test_a_disaster_of_the_broker_under_load_loses_and_doubles_nothing(
     ) as system:
         system.mailer.enqueue(letters(1000))
         assert eventually(lambda: 0 < system.waiting() < 900)
+        # Meanwhile workers pull from Postgres, so nothing need be left when the broker is back.
         disaster(rabbit)
-        assert system.waiting() > 0
         system.settled(60)
         system.check(sent=1000)
