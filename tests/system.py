@@ -57,6 +57,13 @@ HURRIED: Mapping[str, str] = {
     # Dramatiq's own: milliseconds until a lost consumer starts again.
     "dramatiq_restart_delay": "200",
 }
+#: What is unknown is settled within seconds.
+SETTLED_SOON: Mapping[str, str] = {
+    "ATUM_SETTLE_S": "0.2,0.5,1",
+    "ATUM_SETTLE_WITHOUT_CONTROL_S": "2",
+    "ATUM_REQUEST_TIMEOUT_S": "1",
+    "ATUM_LEASE_MARGIN_S": "0.5",
+}
 PROVEN = {"sent", "delivered", "bounced", "complained"}
 WAITING = {"queued", "scheduled", "retrying"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -122,13 +123,8 @@ def run(rig: Rig, *, mails: int, seconds: float) -> Result:
 
 
 def _enqueue(mailer: Mailer, number: int) -> None:
-    chunk = []
-    for mail in demo_mails(number, domain="example.net", sender=None):
-        chunk.append(mail)
-        if len(chunk) == _AT_ONCE:
-            mailer.enqueue(chunk)
-            chunk = []
-    if chunk:
+    mails = demo_mails(number, domain="example.net", sender=None)
+    while chunk := list(itertools.islice(mails, _AT_ONCE)):
         mailer.enqueue(chunk)
 
 

@@ -20,7 +20,6 @@ from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
 from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
-from atum_schema.restore import Watch
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
@@ -79,7 +78,7 @@ class Relay:
             timeout_s=settings.publish_timeout_s,
             reached=reached,
         )
-        self._sweeper = Sweeper(settings, self._publisher, Watch(), self._stopping, reached)
+        self._sweeper = Sweeper(settings, self._publisher, self._stopping, reached)
 
     def stop(self) -> None:
         """Ask the relay to stop; safe from a signal handler. `run` returns within a poll interval."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,6 @@ from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from atum_schema.database import Connection
@@ -29,7 +29,6 @@ class Lapsed(NamedTuple):
     state: str
     mail_ids: list[UUID]
     claimed_by: str
-    posting_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class Swept:
 
 
 LAPSED = """
-SELECT id, state, mail_ids, claimed_by, posting_at FROM atum.batch
+SELECT id, state, mail_ids, claimed_by FROM atum.batch
 WHERE state IN ('claimed', 'posting') AND lease_until < clock_timestamp()
 ORDER BY id LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
@@ -57,26 +56,22 @@ def sweep(connection: Connection, *, poison_crashes: int, settle_s: float, reach
 
     `poison_crashes` is how often a mail may kill its worker alone; `settle_s` the seconds until the first search.
     """
-    counts: dict[type, int] = {}
+    counts: Counter[type] = Counter()
     with connection.transaction():
         with connection.cursor(row_factory=args_row(Lapsed)) as cursor:
             lapsed = cursor.execute(LAPSED, {"limit": _AT_ONCE}).fetchall()
-        locked = {
-            mail.mail_id: mail for mail in moves.lock(connection, [m for b in lapsed for m in b.mail_ids])
-        }
         if lapsed:
+            locked = moves.lock(connection, [mail_id for batch in lapsed for mail_id in batch.mail_ids])
+            mails = {mail.mail_id: mail for mail in locked}
             reached(Step.LAPSED_LOCKED)
-        for batch in lapsed:
-            verdict = _apply(connection, batch, locked, poison_crashes=poison_crashes, settle_s=settle_s)
-            counts[type(verdict)] = counts.get(type(verdict), 0) + 1
-        if lapsed:
+            for batch in lapsed:
+                verdict = _apply(connection, batch, mails, poison_crashes=poison_crashes, settle_s=settle_s)
+                counts[type(verdict)] += 1
             reached(Step.LAPSED_MOVED)
     if lapsed:
         reached(Step.SWEPT)
     return Swept(
-        reissued=counts.get(sweeping.Scatter, 0),
-        unknown=counts.get(sweeping.GiveUp, 0),
-        buried=counts.get(sweeping.Bury, 0),
+        reissued=counts[sweeping.Scatter], unknown=counts[sweeping.GiveUp], buried=counts[sweeping.Bury]
     )
 
 

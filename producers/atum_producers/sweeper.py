@@ -13,13 +13,13 @@ import psycopg
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
 from atum_schema import database, formats, restore
+from atum_schema.restore import Watch
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from atum_producers.publisher import Publisher
     from atum_schema.database import Connection
-    from atum_schema.restore import Watch
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,14 +39,13 @@ class Sweeper(threading.Thread):
         self,
         settings: Settings,
         publisher: Publisher,
-        watch: Watch,
         stopping: threading.Event,
         reached: Reached = go_on,
     ) -> None:
         super().__init__(name="atum-sweeper", daemon=True)
         self._settings = settings
         self._publisher = publisher
-        self._watch = watch
+        self._watch = Watch()
         self._stopping = stopping
         self._reached = reached
         self._complaints = Seldom()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg.rows import args_row
+from psycopg.rows import args_row, tuple_row
 
 from atum_schema import arrays
-from atum_schema.status import ENDED, PROVEN, Cause, Status, after
+from atum_schema.status import ENDED, PROVEN, WAITING, Cause, Status, after
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -92,6 +92,27 @@ def lock(connection: Connection, ids: Collection[UUID]) -> list[Locked]:
     """Lock the mails in order of their ids; those that do not exist are left out."""
     with connection.cursor(row_factory=args_row(Locked), binary=True) as cursor:
         return cursor.execute(LOCK, {"ids": sorted(ids)}).fetchall()
+
+
+READY = "SELECT mail_id FROM atum.ready WHERE mail_id = ANY(%(ids)s) ORDER BY mail_id FOR UPDATE"
+
+
+def lock_with_owners(
+    connection: Connection, ids: Collection[UUID]
+) -> tuple[list[Holder], list[Locked]] | None:
+    """Lock the mails and whatever holds them: batches, then mails by id, then places in `ready`.
+
+    None when a relay has moved one from `ready` into a batch meanwhile: begin again in a new transaction.
+    """
+    holders = lock_holders(connection, ids)
+    locked = lock(connection, ids)
+    held = {mail_id for holder in holders for mail_id in holder.mail_ids}
+    waiting = [mail.mail_id for mail in locked if mail.status in WAITING and mail.mail_id not in held]
+    if waiting:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            if len(cursor.execute(READY, {"ids": waiting}).fetchall()) < len(waiting):
+                return None
+    return holders, locked
 
 
 LEAVE_BATCH = "UPDATE atum.batch SET mail_ids = %(rest)s WHERE id = %(batch)s"

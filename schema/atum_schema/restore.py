@@ -92,8 +92,12 @@ LOCK_FLOWS = "SELECT FROM atum.flow ORDER BY lane, account FOR UPDATE"
 
 LOCK_BATCHES = "SELECT FROM atum.batch ORDER BY id FOR UPDATE"
 
+# A worker from before may still be at a POST for so long; then the first search comes.
 DOUBT = """
-WITH waiting AS (
+WITH times AS MATERIALIZED (
+    SELECT clock_timestamp() + make_interval(secs => %(patience_s)s) AS anchor_at,
+           clock_timestamp() + make_interval(secs => %(patience_s)s + %(settle_s)s) AS search_at
+), waiting AS (
     -- What was not due yet cannot have been issued in the time that is missing.
     DELETE FROM atum.ready WHERE due_at <= clock_timestamp() RETURNING mail_id, lane
 ), placed AS (
@@ -101,16 +105,16 @@ WITH waiting AS (
 ), fresh AS (
     INSERT INTO atum.batch (id, lane, account, state, mail_ids, publish_after, token, claimed_by, posting_at,
                             anchor_at, search_at, by_mail)
-    SELECT gen_random_uuid(), lane, %(account)s, 'unknown', array_agg(mail_id ORDER BY mail_id), d.search_at,
-           gen_random_uuid(), 'restore', clock_timestamp(), d.anchor_at, d.search_at, true
-    FROM placed, (SELECT %(anchor)s::timestamptz, %(search)s::timestamptz) AS d(anchor_at, search_at)
-    GROUP BY lane, nth, d.anchor_at, d.search_at
+    SELECT gen_random_uuid(), lane, %(account)s, 'unknown', array_agg(mail_id ORDER BY mail_id), search_at,
+           gen_random_uuid(), 'restore', clock_timestamp(), anchor_at, search_at, true
+    FROM placed, times GROUP BY lane, nth, anchor_at, search_at
     RETURNING id, mail_ids
 ), travelling AS (
     UPDATE atum.batch
     SET state = 'unknown', by_mail = true, token = coalesce(token, gen_random_uuid()),
-        posting_at = coalesce(posting_at, clock_timestamp()), publishes = 0, anchor_at = %(anchor)s,
-        search_at = %(search)s, publish_after = %(search)s, searches = 0
+        posting_at = coalesce(posting_at, clock_timestamp()), publishes = 0, anchor_at = times.anchor_at,
+        search_at = times.search_at, publish_after = times.search_at, searches = 0
+    FROM times
     WHERE state <> 'unknown' OR NOT by_mail
     RETURNING id, mail_ids
 ), doubted AS (
@@ -132,11 +136,6 @@ WITH waiting AS (
 SELECT count(*) FROM explained
 """
 
-ANCHOR = """
-SELECT clock_timestamp() + make_interval(secs => %(patience_s)s),
-       clock_timestamp() + make_interval(secs => %(patience_s)s + %(settle_s)s)
-"""
-
 
 def doubt(
     connection: Connection, watch: Watch | None, *, account: str, patience_s: float, settle_s: float
@@ -152,9 +151,6 @@ def doubt(
             return None
         cursor.execute(LOCK_FLOWS)
         cursor.execute(LOCK_BATCHES)
-        times = cursor.execute(ANCHOR, {"patience_s": patience_s, "settle_s": settle_s}).fetchone()
-        if times is None:
-            raise LookupError("the database tells no time")
-        values = {"account": account, "anchor": times[0], "search": times[1]}
+        values = {"account": account, "patience_s": patience_s, "settle_s": settle_s}
         row = cursor.execute(DOUBT, values).fetchone()
     return 0 if row is None else int(row[0])

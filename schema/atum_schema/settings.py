@@ -31,6 +31,8 @@ _MAX_SETTLE_S = 604_800.0
 _MIN_RATE = 0.01
 _MAX_RATE = 1_000_000.0
 _HALF_LIFE_S = 10.0
+# The largest bound of a distance, and the setting with its first one.
+_FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
 
 
 class Settings(BaseSettings):
@@ -221,7 +223,8 @@ class Settings(BaseSettings):
             times = [float(part) for part in _names(value)]
         except ValueError:
             raise ValueError(f"must be seconds separated by commas, not {value!r}") from None
-        if not times or len(times) > _MAX_SEARCHES or times[0] <= 0 or times[-1] > _MAX_SETTLE_S:
+        # "nan" is a float, and neither above nor below anything.
+        if not 0 < len(times) <= _MAX_SEARCHES or not all(0 < time <= _MAX_SETTLE_S for time in times):
             raise ValueError(
                 f"must be 1 to {_MAX_SEARCHES} times above 0 and up to {_MAX_SETTLE_S:.0f}, not {value!r}"
             )
@@ -229,12 +232,13 @@ class Settings(BaseSettings):
             raise ValueError(f"must rise from each time to the next, not {value!r}")
         return value
 
-    @field_validator("retry_max_s")
+    @field_validator("retry_max_s", "probe_max_s")
     @classmethod
-    def _not_below_base(cls, value: float, info: ValidationInfo) -> float:
-        base = info.data.get("retry_base_s", 0.0)
-        if value < base:
-            raise ValueError(f"is {value}, below ATUM_RETRY_BASE_S ({base})")
+    def _not_below_first(cls, value: float, info: ValidationInfo) -> float:
+        first = _FIRST_BOUNDS[info.field_name or ""]
+        bound = info.data.get(first, 0.0)
+        if value < bound:
+            raise ValueError(f"is {value}, below {PREFIX}{first.upper()} ({bound})")
         return value
 
     @field_validator("rates")
@@ -249,14 +253,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"the rate of {lane} is {rate:g}, must be {_MIN_RATE} to {_MAX_RATE:.0f}")
         if len(dict(pairs)) != len(pairs):
             raise ValueError("a lane appears twice")
-        return value
-
-    @field_validator("probe_max_s")
-    @classmethod
-    def _not_below_first(cls, value: float, info: ValidationInfo) -> float:
-        first = info.data.get("probe_s", 0.0)
-        if value < first:
-            raise ValueError(f"is {value}, below ATUM_PROBE_S ({first})")
         return value
 
     @property

@@ -10,20 +10,13 @@ import pytest
 
 from atum_schema.migrate import migrate
 from tests.nodes import eventually, private_postgres
-from tests.system import System, letters
+from tests.system import SETTLED_SOON, System, letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from atum_ops.stack.postgres import PostgresNode
-
-QUICK = {
-    "ATUM_SETTLE_S": "0.2,0.5,1",
-    "ATUM_SETTLE_WITHOUT_CONTROL_S": "2",
-    "ATUM_REQUEST_TIMEOUT_S": "1",
-    "ATUM_LEASE_MARGIN_S": "0.5",
-}
 
 
 @pytest.fixture
@@ -71,7 +64,10 @@ def test_what_was_sent_after_the_backup_is_found_and_not_sent_again(
     postgres: PostgresNode, amqp_url: str, restored: Callable[[PostgresNode, Path], None]
 ) -> None:
     with System(
-        database_url=postgres.url, amqp_url=amqp_url, workers=0, settings=QUICK | {"ATUM_BATCH_MAILS": "3"}
+        database_url=postgres.url,
+        amqp_url=amqp_url,
+        workers=0,
+        settings={**SETTLED_SOON, "ATUM_BATCH_MAILS": "3"},
     ) as system:
         # At the backup five mails wait: three in a batch whose ticket is out, two in `ready`.
         waiting = system.mailer.enqueue(letters(5, name="waiting"))
@@ -96,7 +92,7 @@ def test_what_was_sent_after_the_backup_is_found_and_not_sent_again(
 def test_what_was_not_sent_goes_out_once_the_searches_have_found_nothing(
     postgres: PostgresNode, amqp_url: str
 ) -> None:
-    with System(database_url=postgres.url, amqp_url=amqp_url, workers=0, settings=QUICK) as system:
+    with System(database_url=postgres.url, amqp_url=amqp_url, workers=0, settings=SETTLED_SOON) as system:
         waiting = system.mailer.enqueue(letters(3, name="waiting"))
         later = system.mailer.enqueue(letters(1, name="later", send_at=_in_an_hour(system)))
         backup = back_up(postgres)

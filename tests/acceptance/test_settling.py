@@ -9,7 +9,7 @@ import pytest
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from tests.nodes import eventually
-from tests.system import System, letters
+from tests.system import SETTLED_SOON, System, letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from tests.nodes import Databases, VirtualHosts
 
 K = FaultKind
-QUICK = {
-    "ATUM_SETTLE_S": "0.2,0.5,1",
-    "ATUM_SETTLE_WITHOUT_CONTROL_S": "2",
-    "ATUM_REQUEST_TIMEOUT_S": "1",
-    "ATUM_LEASE_MARGIN_S": "0.5",
-}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +29,7 @@ def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System
             database_url=database_url,
             amqp_url=virtual_hosts.fresh(),
             simulation=SimulatorConfig(index_lag_s=0.1),
-            settings=QUICK,
+            settings=SETTLED_SOON,
         ) as system,
     ):
         yield system

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from atum_schema.document import encode
 from tests.command_line import Place, documents
 from tests.system import letters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 EML = b"From: Shop <shop@example.com>\r\nTo: jane@example.org\r\nSubject: Invoice 7\r\n\r\nThank you.\r\n"
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 def subjects(place: Place) -> list[str]:

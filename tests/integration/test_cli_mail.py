@@ -5,22 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Answer, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from uuid import UUID
 
 SECRET = "the-words-of-the-body"
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 def shown(place: Place, mail_id: UUID) -> Any:

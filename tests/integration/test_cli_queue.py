@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Place
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 LATER = datetime.now(UTC) + timedelta(days=1)
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 def test_an_empty_queue_has_no_lanes_and_no_dead_letters(place: Place) -> None:

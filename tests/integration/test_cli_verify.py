@@ -12,17 +12,10 @@ from atum_ops.simulator.ledger import MAIL_KEY
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import LiteralString
     from uuid import UUID
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 def write_ledger(path: Path, ids: Iterable[UUID]) -> Path:

@@ -9,21 +9,14 @@ import pytest
 
 from atum_schema import database, flow_store
 from atum_workers import store
-from tests.command_line import Answer, Place
 from tests.nodes import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
+    from tests.command_line import Answer, Place
+
 LANE = "transactional"
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 def window(place: Place) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import pytest
 from atum_producers import relay_store
 from atum_schema import database, flow, flow_store
 from atum_schema.flow import Policy
-from tests.command_line import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,17 +20,11 @@ if TYPE_CHECKING:
     from atum_schema.database import Connection
     from atum_schema.flow import Window
     from atum_schema.flow_store import Flow
+    from tests.command_line import Place
 
 LANE = "transactional"
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 POLICY = Policy(probe_s=5.0)
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 @pytest.fixture

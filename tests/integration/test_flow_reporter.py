@@ -12,7 +12,6 @@ from atum_schema import database, flow_store
 from atum_schema.flow import Policy
 from atum_workers.flow_reporter import FlowReporter
 from atum_workers.outcome import Accepted, Deferred, Outcome
-from tests.command_line import Place
 from tests.nodes import eventually
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.flow import Window
+    from tests.command_line import Place
 
 LANE = "transactional"
 GOOD: list[Outcome] = [Accepted("id")]
@@ -31,12 +31,9 @@ DOWN: list[Outcome] = [Deferred(reason="maintenance", detail="", charged=False)]
 
 
 @pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    with database.connect(place.url, name="tests") as connection:
-        flow_store.ensure(connection, lane=LANE, account="default", ceiling=8, rate=None)
-    yield place
-    place.close()
+def place(place: Place) -> Place:
+    flow_store.ensure(place.connection, lane=LANE, account="default", ceiling=8, rate=None)
+    return place
 
 
 @pytest.fixture

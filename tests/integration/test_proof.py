@@ -13,15 +13,8 @@ from atum_workers.proof import Proof
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from uuid import UUID
-
-
-@pytest.fixture
-def place(database_url: str) -> Iterator[Place]:
-    place = Place(database_url)
-    yield place
-    place.close()
 
 
 def prove(place: Place, mail_id: UUID, batch: UUID, message_id: str = "message-1") -> None:

@@ -14,28 +14,15 @@ import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from atum_ops.simulator.presets import PRESETS
-from atum_ops.simulator.process import SimulatorProcess
 from tests.command_line import Answer, run
 from tests.nodes import eventually
+from tests.simulating import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HEADERS = {"X-Postmark-Server-Token": "simulator-token", "Accept": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: SimulatorProcess) -> SimulatorProcess:
-    shared.set_faults(FaultPlan())
-    shared.reset()
-    return shared
+    from atum_ops.simulator.process import SimulatorProcess
 
 
 def steer(simulator: SimulatorProcess, *arguments: object) -> Answer:

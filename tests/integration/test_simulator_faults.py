@@ -20,37 +20,19 @@ from atum_ops.simulator.faults import (
     Target,
     Truth,
 )
-from atum_ops.simulator.process import SimulatorProcess
 from tests.nodes import eventually
+from tests.simulating import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-HEADERS = {"X-Postmark-Server-Token": "simulator-token", "Accept": "application/json"}
+    from atum_ops.simulator.process import SimulatorProcess
+
 IMPATIENT = httpx.Timeout(30, read=0.5)
 HANG_S = 30.0
 LATE_S = 0.3
 SHORT = "Message OK, but will not deliver to these inactive addresses: bob@example.org"
 LONG = f"{SHORT}. Inactive recipients are ones that have generated a hard bounce or a spam complaint."
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: SimulatorProcess) -> SimulatorProcess:
-    shared.set_faults(FaultPlan())
-    shared.reset()
-    return shared
-
-
-@pytest.fixture
-def client(simulator: SimulatorProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client:
-        yield client
 
 
 def mail(number: int, to: str = "jane@example.org") -> dict[str, Any]:

@@ -9,7 +9,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -21,11 +21,8 @@ from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from atum_ops.simulator.process import SimulatorProcess
 from tests.nodes import eventually
+from tests.simulating import HEADERS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-HEADERS = {"X-Postmark-Server-Token": "simulator-token", "Accept": "application/json"}
 MAIL: dict[str, Any] = {
     "From": "Shop <shop@example.com>",
     "To": "Jane Doe <jane@example.org>",
@@ -36,25 +33,6 @@ MAIL: dict[str, Any] = {
     "Metadata": {"atum-mail": "m1", "atum-batch": "b1"},
 }
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z")
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: SimulatorProcess) -> SimulatorProcess:
-    shared.set_faults(FaultPlan())
-    shared.reset()
-    return shared
-
-
-@pytest.fixture
-def client(simulator: SimulatorProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client:
-        yield client
 
 
 def mail(number: int, **change: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from atum_ops.simulator.process import SimulatorProcess
 from atum_schema.errors import SettingsError, StackError
+from tests.simulating import HEADERS
 
-HEADERS = {"X-Postmark-Server-Token": "simulator-token", "Accept": "application/json"}
 MAIL: dict[str, Any] = {
     "From": "a@example.com",
     "To": "b@example.org",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,20 +17,11 @@ from atum_ops.simulator.process import SimulatorProcess
 from atum_ops.simulator.scenarios import SCENARIOS
 from atum_schema.errors import SettingsError, StackError
 from tests.nodes import eventually
+from tests.simulating import HEADERS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-HEADERS = {"X-Postmark-Server-Token": "simulator-token", "Accept": "application/json"}
 MAIL: dict[str, Any] = {"From": "a@example.com", "To": "b@example.org", "TextBody": "x"}
 SEARCH = "/messages/outbound?count=9&offset=0"
 IMPATIENT = httpx.Timeout(30, read=0.5)
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess() as simulator:
-        yield simulator
 
 
 @pytest.fixture
@@ -40,12 +31,6 @@ def simulator(shared: SimulatorProcess) -> SimulatorProcess:
     assert eventually(lambda: sends(shared))
     shared.reset()
     return shared
-
-
-@pytest.fixture
-def client(simulator: SimulatorProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client:
-        yield client
 
 
 def outcome(simulator: SimulatorProcess, client: httpx.Client | None = None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from atum_ops.chaos.recovery import percentile, recoveries
+from atum_ops.chaos.recovery import recoveries
+from atum_ops.percentiles import percentile
 
 
 def test_recovery_is_the_time_to_the_next_accepted_mail() -> None:

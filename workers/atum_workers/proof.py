@@ -13,7 +13,7 @@ from psycopg.rows import args_row, tuple_row
 
 from atum_schema import arrays, moves
 from atum_schema.moves import Move
-from atum_schema.status import WAITING, Cause, Status
+from atum_schema.status import Cause, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,6 @@ SET outcome = 'accepted', answered_at = clock_timestamp(), provider_message_id =
 WHERE atum.attempt.outcome <> 'accepted'
 """
 
-READY = "SELECT mail_id FROM atum.ready WHERE mail_id = ANY(%(ids)s) ORDER BY mail_id FOR UPDATE"
-
 
 def prove(connection: Connection, proofs: Sequence[Proof], *, cause: Cause, drop_content: bool) -> set[UUID]:
     """Record acceptances in one transaction; give the mails concerned. Repeating is safe.
@@ -71,23 +69,11 @@ def prove(connection: Connection, proofs: Sequence[Proof], *, cause: Cause, drop
     ids = {proof.mail_id for proof in proofs}
     while ids:
         with connection.transaction():
-            holders = moves.lock_holders(connection, ids)
-            locked = moves.lock(connection, ids)
-            if _somewhere_else(connection, holders, locked):
-                continue
-            _apply(connection, proofs, holders, locked, cause=cause, drop_content=drop_content)
-            break
+            owned = moves.lock_with_owners(connection, ids)
+            if owned is not None:
+                _apply(connection, proofs, *owned, cause=cause, drop_content=drop_content)
+                break
     return ids
-
-
-def _somewhere_else(connection: Connection, holders: Sequence[Holder], locked: Sequence[Locked]) -> bool:
-    """Whether a relay has moved a waiting mail into a batch that was not there to be locked."""
-    held = {mail_id for holder in holders for mail_id in holder.mail_ids}
-    waiting = [m.mail_id for m in locked if Status(m.status) in WAITING and m.mail_id not in held]
-    if not waiting:
-        return False
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        return len(cursor.execute(READY, {"ids": waiting}).fetchall()) < len(waiting)
 
 
 def _apply(

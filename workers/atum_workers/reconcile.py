@@ -29,7 +29,7 @@ from atum_workers.search import Found, SearchFailed
 from atum_workers.settling import Again, Resend, Search, SettlePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from uuid import UUID
 
     from psycopg_pool import ConnectionPool
@@ -160,22 +160,16 @@ class Reconciliation:
             if counted
             else found.detail
         )
-        searched = _Searched(batch, detail)
-        if isinstance(step, Again):
-            store.conclude(
-                connection,
-                batch=batch,
-                search_at=begun.search_at,
-                again=store.NextSearch(step.seconds, step.searches, step.failures),
-                decide=lambda mail: [searched.move(mail)],
-            )
-            return
         by_id = {mail.id: mail for mail in left}
-        decide: Callable[[Locked], list[Move]] = lambda mail: [  # noqa: E731 - two lines, used once
-            searched.move(mail),
-            self._verdict(mail, by_id[mail.mail_id], batch, begun, len(left)),
-        ]
-        store.conclude(connection, batch=batch, search_at=begun.search_at, again=None, decide=decide)
+
+        def decide(mail: Locked) -> list[Move]:
+            searched = Move(mail.mail_id, mail.status, Cause.SEARCHED, detail=detail, batch_id=batch)
+            if isinstance(step, Again):
+                return [searched]
+            return [searched, self._verdict(mail, by_id[mail.mail_id], batch, begun, len(left))]
+
+        again = step if isinstance(step, Again) else None
+        store.conclude(connection, batch=batch, search_at=begun.search_at, again=again, decide=decide)
 
     def _verdict(self, locked: Locked, mail: Sought, batch: UUID, begun: Begun, mails: int) -> Move:
         verdict = settling.verdict(
@@ -205,17 +199,6 @@ class Reconciliation:
 
     def _default(self, lane: str) -> str:
         return "resend" if lane in self.resend_lanes else "hold"
-
-
-@dataclass(frozen=True, slots=True)
-class _Searched:
-    """The event that every mail of a round gets."""
-
-    batch: UUID
-    detail: str
-
-    def move(self, mail: Locked) -> Move:
-        return Move(mail.mail_id, mail.status, Cause.SEARCHED, detail=self.detail, batch_id=self.batch)
 
 
 def _questions(begun: Begun, mails: Sequence[Sought]) -> list[tuple[str, str, UUID]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.rows import args_row, tuple_row
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.moves import Locked, Move
+    from atum_workers.settling import Again
 
 
 class Begun(NamedTuple):
@@ -32,14 +34,17 @@ class Begun(NamedTuple):
     by_mail: bool
 
 
-# Whoever comes second finds a time in the future and stops.
+# Whoever comes second finds a time in the future and stops. A batch that is searched mail by mail gets a second more
+# for each.
 BEGIN_SEARCH = """
 UPDATE atum.batch
-SET search_at = clock_timestamp() + make_interval(secs => %(lease_s)s),
-    publish_after = clock_timestamp() + make_interval(secs => %(lease_s)s)
+SET search_at = clock_timestamp()
+                + make_interval(secs => %(lease_s)s + CASE WHEN by_mail THEN cardinality(mail_ids) ELSE 0 END),
+    publish_after = clock_timestamp()
+                    + make_interval(secs => %(lease_s)s + CASE WHEN by_mail THEN cardinality(mail_ids) ELSE 0 END)
 WHERE id = %(batch)s AND state = 'unknown' AND search_at <= clock_timestamp()
-RETURNING lane, mail_ids, search_at, greatest(anchor_at, counted_at) AS control_after, extract(epoch FROM clock_timestamp() - anchor_at)::float8 AS age,
-          searches, failures, by_mail
+RETURNING lane, mail_ids, search_at, greatest(anchor_at, counted_at) AS control_after,
+          extract(epoch FROM clock_timestamp() - anchor_at)::float8 AS age, searches, failures, by_mail
 """
 
 
@@ -121,20 +126,12 @@ WHERE id = %(batch)s
 """
 
 
-class NextSearch(NamedTuple):
-    """When the batch is searched for again, and what is known by then."""
-
-    seconds: float
-    searches: int
-    failures: int
-
-
 def conclude(
     connection: Connection,
     *,
     batch: UUID,
     search_at: datetime,
-    again: NextSearch | None,
+    again: Again | None,
     decide: Callable[[Locked], Sequence[Move]],
 ) -> bool:
     """Write what a round came to for the mails that are still unknown; False when the round is no longer ours.
@@ -153,5 +150,5 @@ def conclude(
         rest = [mail.mail_id for mail in unknown] if again is not None else []
         moves.shrink_batch(connection, batch=batch, rest=rest, held=len(held))
         if again is not None and rest:
-            cursor.execute(SEARCH_AGAIN, {"batch": batch, **again._asdict()})
+            cursor.execute(SEARCH_AGAIN, {"batch": batch, **asdict(again)})
     return True

@@ -191,11 +191,6 @@ def latencies(rig: Rig, number: int) -> list[float]:
     return sorted((posted - sent[mail_id]) * 1000 for mail_id, posted in rows)
 
 
-def percentile(ordered: list[float], share: float) -> float:
-    """Give the value below which `share` of the ordered values lie."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 def median(values: list[float]) -> float:
     """Give the median."""
     return statistics.median(values)

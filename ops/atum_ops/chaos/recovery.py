@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 def recoveries(since: Iterable[float], accepted: Iterable[float]) -> list[float]:
@@ -19,10 +18,3 @@ def recoveries(since: Iterable[float], accepted: Iterable[float]) -> list[float]
         if place < len(times):
             found.append(times[place] - moment)
     return found
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Give the smallest value that at least `share` of all do not exceed; None of none."""
-    if not values:
-        return None
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from atum_ops import show
-from atum_ops.chaos.recovery import percentile
+from atum_ops.percentiles import percentile, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,8 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         "undetectable_duplicates": verdict.undetectable_duplicates,
         "unexplained": verdict.unexplained,
         "kills": outcome.kills,
-        "recovery_p50_s": _rounded(percentile(outcome.recoveries, 0.50)),
-        "recovery_p99_s": _rounded(percentile(outcome.recoveries, 0.99)),
+        "recovery_p50_s": rounded(percentile(outcome.recoveries, 0.50), 3),
+        "recovery_p99_s": rounded(percentile(outcome.recoveries, 0.99), 3),
     }
 
 
@@ -73,7 +73,3 @@ def _print_some(lines: Sequence[str]) -> None:
         click.echo(f"  {line}")
     if len(lines) > _LINES:
         click.echo(f"  … and {len(lines) - _LINES:,} more")
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

@@ -29,6 +29,7 @@ def bench(rounds: int, mails: int, plain_mails: int, singles: int, directory: Pa
     """
     from atum_ops import show
     from atum_ops.bench import runs
+    from atum_ops.percentiles import percentile, rounded
     from atum_ops.rig import Rig
     from atum_ops.simulator.config import SimulatorConfig
 
@@ -38,8 +39,8 @@ def bench(rounds: int, mails: int, plain_mails: int, singles: int, directory: Pa
         with Rig(directory=directory, simulation=SimulatorConfig(latency_ms=latency)) as rig:
             if latency == 0:
                 waits = runs.latencies(rig, singles)
-                result["enqueue_to_post_p50_ms"] = round(runs.percentile(waits, 0.50), 1)
-                result["enqueue_to_post_p99_ms"] = round(runs.percentile(waits, 0.99), 1)
+                result["enqueue_to_post_p50_ms"] = rounded(percentile(waits, 0.50), 1)
+                result["enqueue_to_post_p99_ms"] = rounded(percentile(waits, 0.99), 1)
                 click.echo(f"idle, single mails: {result}", err=True)
             ours, plain = [], []
             for number in range(1, rounds + 1):
