@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -374,3 +374,30 @@ def test_a_url_keeps_everything_but_the_address(proxy: Proxy) -> None:
 def test_a_senseless_fault_is_refused() -> None:
     with pytest.raises(ValueError, match="bandwidth is 0, below 1"):
         Faults(bandwidth=0)
+
+
+class SlowHand(Proxy):
+    """Takes its time between the decision to ring and the ringing."""
+
+    def _ring(self) -> None:
+        time.sleep(0.1)
+        super()._ring()
+
+
+def test_a_proxy_that_has_traffic_while_it_is_told_to_end_ends_quietly(server: Server) -> None:
+    over = threading.Event()
+
+    def chatter(client: socket.socket) -> None:
+        with suppress(OSError):
+            while not over.wait(0.005):
+                client.sendall(b"x")
+
+    with SlowHand(server.port) as proxy:
+        client = socket.create_connection((LOOPBACK, proxy.port))
+        accepted = server.take()
+        talker = threading.Thread(target=chatter, args=(client,))
+        talker.start()
+    over.set()
+    talker.join()
+    client.close()
+    accepted.close()

@@ -70,10 +70,13 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopping = True
-        self._ring()
-        self._thread.join(_OBEYED_S)
-        self._bell.close()
+        # The thread itself takes note: one that saw it earlier would be gone before the bell is rung.
+        self._commands.append(self._stop)
+        try:
+            self._ring()
+            self._thread.join(_OBEYED_S)
+        finally:
+            self._bell.close()
 
     def url(self, upstream: str) -> str:
         """Give the URL `upstream`, whatever its scheme, with our address instead of the server's."""
@@ -169,6 +172,9 @@ class Proxy:
     def _patience(self) -> float | None:
         times = [link.wake_at for link in self._links if link.wake_at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _stop(self) -> None:
+        self._stopping = True
 
     def _obey(self, events: int) -> None:
         del events
