@@ -6,7 +6,7 @@ import select
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from psycopg_pool import ConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from atum_schema.seldom import quieten
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Connection = psycopg.Connection[Any]
+AsyncConnection = psycopg.AsyncConnection[Any]
 
 _OPTIONS: Final = (
     # A queue's plans must not depend on statistics that lag behind: all hot statements go by key.
@@ -34,17 +35,20 @@ _CONNECT: Final[dict[str, Any]] = {
     "tcp_user_timeout": 20_000,
 }
 
+_POOL: Final[dict[str, Any]] = {
+    "min_size": 1,
+    "timeout": 3.0,
+    # The pool doubles the pause after each failure, up to this: with its default of five minutes, the database would
+    # be back for as long as it was away before anybody is served.
+    "reconnect_timeout": 2.0,
+    "open": False,
+    "num_workers": 1,
+}
+
 
 def connect(database_url: str, *, name: str, **options: Any) -> Connection:
     """Open one autocommit connection for the hot path; `name` is its application_name."""
-    return psycopg.connect(
-        database_url,
-        autocommit=True,
-        application_name=f"atum-{name}",
-        options=_OPTIONS,
-        **_CONNECT,
-        **options,
-    )
+    return psycopg.connect(database_url, **_kwargs(name), **options)
 
 
 def pool(
@@ -52,32 +56,53 @@ def pool(
 ) -> ConnectionPool[Connection]:
     """Make a pool of hot-path connections, closed until `open()`; at most `size`, one kept.
 
-    `check` may refuse a new connection by raising. Whoever asks it waits 3 s at most, and gets `PoolTimeout`: asking again is what makes it connect again soon.
+    `check` may refuse a new connection by raising. Whoever asks it waits 3 s at most, and gets `PoolTimeout`: asking
+    again is what makes it connect again soon.
     """
     quieten("psycopg.pool")
     return ConnectionPool(
         database_url,
-        kwargs={"autocommit": True, "application_name": f"atum-{name}", "options": _OPTIONS, **_CONNECT},
+        kwargs=_kwargs(name),
         check=_check,
         configure=check,
-        min_size=1,
-        max_size=size,
-        timeout=3.0,
-        # The pool doubles the pause after each failure, up to this: with its default of five minutes, the database
-        # would be back for as long as it was away before anybody is served.
-        reconnect_timeout=2.0,
-        open=False,
         name=f"atum-{name}",
-        num_workers=1,
+        max_size=size,
+        **_POOL,
     )
+
+
+def async_pool(database_url: str, *, name: str, size: int) -> AsyncConnectionPool[AsyncConnection]:
+    """Make a pool as `pool` does, of connections for asyncio."""
+    quieten("psycopg.pool")
+    return AsyncConnectionPool(
+        database_url,
+        kwargs=_kwargs(name),
+        check=_check_async,
+        name=f"atum-{name}",
+        max_size=size,
+        **_POOL,
+    )
+
+
+def _kwargs(name: str) -> dict[str, Any]:
+    return {"autocommit": True, "application_name": f"atum-{name}", "options": _OPTIONS, **_CONNECT}
 
 
 def _check(connection: Connection) -> None:
     """Ask the server only where something has arrived on an idle connection: mostly its good-bye at a restart."""
+    if _has_news(connection):
+        ConnectionPool.check_connection(connection)
+
+
+async def _check_async(connection: AsyncConnection) -> None:
+    if _has_news(connection):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+def _has_news(connection: Connection | AsyncConnection) -> bool:
     watch = select.poll()
     watch.register(connection.fileno(), select.POLLIN)
-    if watch.poll(0):
-        ConnectionPool.check_connection(connection)
+    return bool(watch.poll(0))
 
 
 def is_transient(error: psycopg.Error) -> bool:

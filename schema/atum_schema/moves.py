@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg.rows import args_row, tuple_row
-
 from atum_schema import arrays
+from atum_schema.script import Statement, blocking
 from atum_schema.status import ENDED, PROVEN, WAITING, Cause, Status, after
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from uuid import UUID
 
-    from atum_schema.database import Connection
+    from atum_schema.script import Script
 
 
 class Move(NamedTuple):
@@ -68,10 +67,10 @@ SELECT id, state, mail_ids FROM atum.batch WHERE mail_ids && %(ids)s ORDER BY id
 """
 
 
-def lock_holders(connection: Connection, ids: Collection[UUID]) -> list[Holder]:
+def locking_holders(ids: Collection[UUID]) -> Script[list[Holder]]:
     """Lock every batch, of any state, that holds one of the mails."""
-    with connection.cursor(row_factory=args_row(Holder)) as cursor:
-        return cursor.execute(LOCK_HOLDERS, {"ids": list(ids)}).fetchall()
+    rows = yield Statement(LOCK_HOLDERS, {"ids": list(ids)}, Holder)
+    return rows
 
 
 class Locked(NamedTuple):
@@ -88,30 +87,28 @@ SELECT id AS mail_id, status, crashes, duplicates FROM atum.mail WHERE id = ANY(
 """
 
 
-def lock(connection: Connection, ids: Collection[UUID]) -> list[Locked]:
+def locking(ids: Collection[UUID]) -> Script[list[Locked]]:
     """Lock the mails in order of their ids; those that do not exist are left out."""
-    with connection.cursor(row_factory=args_row(Locked), binary=True) as cursor:
-        return cursor.execute(LOCK, {"ids": sorted(ids)}).fetchall()
+    rows = yield Statement(LOCK, {"ids": sorted(ids)}, Locked, binary=True)
+    return rows
 
 
 READY = "SELECT mail_id FROM atum.ready WHERE mail_id = ANY(%(ids)s) ORDER BY mail_id FOR UPDATE"
 
 
-def lock_with_owners(
-    connection: Connection, ids: Collection[UUID]
-) -> tuple[list[Holder], list[Locked]] | None:
+def locking_with_owners(ids: Collection[UUID]) -> Script[tuple[list[Holder], list[Locked]] | None]:
     """Lock the mails and whatever holds them: batches, then mails by id, then places in `ready`.
 
     None when a relay has moved one from `ready` into a batch meanwhile: begin again in a new transaction.
     """
-    holders = lock_holders(connection, ids)
-    locked = lock(connection, ids)
+    holders = yield from locking_holders(ids)
+    locked = yield from locking(ids)
     held = {mail_id for holder in holders for mail_id in holder.mail_ids}
     waiting = [mail.mail_id for mail in locked if mail.status in WAITING and mail.mail_id not in held]
     if waiting:
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            if len(cursor.execute(READY, {"ids": waiting}).fetchall()) < len(waiting):
-                return None
+        places = yield Statement(READY, {"ids": waiting})
+        if len(places) < len(waiting):
+            return None
     return holders, locked
 
 
@@ -120,12 +117,12 @@ LEAVE_BATCH = "UPDATE atum.batch SET mail_ids = %(rest)s WHERE id = %(batch)s"
 DELETE_BATCH = "DELETE FROM atum.batch WHERE id = %(batch)s"
 
 
-def shrink_batch(connection: Connection, *, batch: UUID, rest: Sequence[UUID], held: int) -> None:
+def shrinking_batch(*, batch: UUID, rest: Sequence[UUID], held: int) -> Script[None]:
     """Leave `rest` (sorted) of the `held` mails of a locked batch; without any, the batch goes."""
     if held and not rest:
-        connection.execute(DELETE_BATCH, {"batch": batch})
+        yield Statement(DELETE_BATCH, {"batch": batch})
     elif len(rest) < held:
-        connection.execute(LEAVE_BATCH, {"batch": batch, "rest": list(rest)})
+        yield Statement(LEAVE_BATCH, {"batch": batch, "rest": list(rest)})
 
 
 MOVE = """
@@ -173,7 +170,7 @@ WHERE until > now() AND (for_room OR (for_mail AND EXISTS (SELECT FROM move WHER
 """
 
 
-def apply(connection: Connection, moves: Sequence[Move], *, drop_content: bool = False) -> None:
+def applying(moves: Sequence[Move], *, drop_content: bool = False) -> Script[None]:
     """Make the moves, in the caller's transaction. The mails are locked, and each appears once.
 
     `drop_content` says that the content of a mail that is proven to be sent is not kept.
@@ -200,6 +197,11 @@ def apply(connection: Connection, moves: Sequence[Move], *, drop_content: bool =
         "message_ids": arrays.Texts([m.message_id for m in moves]),
         "duplicates": arrays.Ints([m.duplicates for m in moves]),
     }
-    with connection.cursor() as cursor:
-        arrays.register(cursor)
-        cursor.execute(MOVE, values)
+    yield Statement(MOVE, values)
+
+
+lock_holders = blocking(locking_holders)
+lock = blocking(locking)
+lock_with_owners = blocking(locking_with_owners)
+shrink_batch = blocking(shrinking_batch)
+apply = blocking(applying)

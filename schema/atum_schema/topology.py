@@ -21,6 +21,12 @@ DEAD: Final = "mail.dead"
 REVIVE: Final = "mail.revive"
 """Where an operator moves messages of `mail.dead` to have the mails replayed."""
 
+INTAKE: Final = "mail.intake"
+"""Jobs of producers that know only the broker. Until one is stored, this queue holds its only copy."""
+
+REJECTED: Final = "mail.rejected"
+"""Jobs that are no valid mail, with the reason in their headers; nobody consumes it, no TTL."""
+
 ARGUMENTS: Final[dict[str, str | int]] = {"x-queue-type": "quorum"}
 """Arguments of every queue. No TTL, no length limit and no delivery limit: nothing is ever dropped."""
 

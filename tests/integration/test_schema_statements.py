@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import pq
 
-from atum_producers import mailer, relay_store
+from atum_producers import relay_store
 from atum_producers import store as producer_store
 from atum_schema import database, flow_store, moves
 from atum_schema.flow import Window
@@ -45,6 +45,7 @@ ARRAYS: Final = {
 # Doubting takes everything that waits, once for each restore.
 WALKERS: Final = {"atum_schema.migrate.APPLIED", "atum_schema.restore.DOUBT"}
 READERS: Final = {"class_row", "args_row"}
+ROW_OF_STATEMENT: Final = 2
 
 
 def sources() -> list[Path]:
@@ -52,7 +53,7 @@ def sources() -> list[Path]:
     return sorted(
         [
             *stores,
-            ROOT / "schema/atum_schema/acceptance.py",
+            ROOT / "schema/atum_schema/accept.py",
             ROOT / "schema/atum_schema/flow_store.py",
             ROOT / "schema/atum_schema/migrate.py",
             ROOT / "schema/atum_schema/moves.py",
@@ -132,7 +133,7 @@ def test_the_statements_are_found_where_they_are_written() -> None:
         "atum_producers.store",
         "atum_producers.relay_store",
         "atum_workers.store",
-        "atum_schema.acceptance",
+        "atum_schema.accept",
         "atum_schema.migrate",
     }
     assert {"atum_workers.store.RECORD", "atum_producers.relay_store.ISSUE"} <= set(STATEMENTS)
@@ -172,6 +173,11 @@ def readers() -> list[tuple[str, str]]:
                 found += [
                     (f"{module}.{row}", f"{module}.{statement}") for row in classes for statement in executed
                 ]
+                found += [
+                    (f"{module}.{ast.unparse(call.args[2])}", f"{module}.{ast.unparse(call.args[0])}")
+                    for call in calls
+                    if ast.unparse(call.func) == "Statement" and len(call.args) > ROW_OF_STATEMENT
+                ]
     return found
 
 
@@ -181,6 +187,7 @@ ROWS: Final = readers()
 def test_the_readers_of_rows_are_found() -> None:
     assert len(ROWS) >= 2
     assert ("atum_workers.store.Item", "atum_workers.store.CLAIM") in ROWS
+    assert ("atum_schema.moves.Locked", "atum_schema.moves.LOCK") in ROWS
 
 
 @pytest.mark.parametrize(("row", "statement"), ROWS)
@@ -198,7 +205,7 @@ def test_a_statement_gives_the_fields_of_its_class_in_order(
 def test_the_state_of_a_mail_has_the_fields_that_applications_see(
     connection: psycopg.Connection[Any],
 ) -> None:
-    fields = [field.name for field in dataclasses.fields(mailer.MailState)]
+    fields = [field.name for field in dataclasses.fields(producer_store.MailState)]
     assert described(connection, producer_store.STATE) == fields
 
 

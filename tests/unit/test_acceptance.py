@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from atum_schema.acceptance import CHUNK, LanePolicy, Row, needs_transaction, prepare
+from atum_schema.acceptance import CHUNK, LanePolicy, Offer, Row, prepare
 from atum_schema.document_content import content_of
 from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import MailRejected
@@ -122,9 +122,10 @@ def test_another_mail_has_another_fingerprint_whatever_the_difference(change: di
 def test_mails_that_fit_one_statement_need_no_transaction_of_their_own() -> None:
     (plain,) = rows(mail())
     (keyed,) = rows(mail(idempotency_key="k"))
-    assert not needs_transaction([plain] * CHUNK)
-    assert needs_transaction([plain] * (CHUNK + 1))
-    assert needs_transaction([plain, keyed])
+    assert not Offer(client="shop", rows=[plain] * CHUNK).needs_transaction
+    assert Offer(client="shop", rows=[plain] * (CHUNK + 1)).needs_transaction
+    assert Offer(client="shop", rows=[plain, keyed]).needs_transaction
+    assert Offer(client="shop", rows=[plain], repeats=True).needs_transaction
 
 
 def test_ids_are_given_in_the_order_of_time() -> None:
