@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
+
+from atum_producers import story_store
+from atum_schema.script import blocking
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -93,46 +96,7 @@ def dead_reasons(connection: Connection, *, since: UUID) -> dict[str, int]:
     return dict(connection.execute(DEAD_REASONS, {"since": since}).fetchall())
 
 
-MAIL = """
-SELECT id, client, lane, stream, status, cycle, attempts, tries, sender, to_line, cc_line, bcc_line, subject, tag,
-       metadata, size, accepted_at, send_at, expires_at, due_at, finished_at, provider_message_id, reason, detail
-FROM atum.mail WHERE id = %(id)s
-"""
-
-TIMELINE = """
-SELECT e.at, e.cause, e.from_status, e.to_status, e.batch_id, e.detail,
-       a.issued_at, a.posting_at, a.answered_at, a.outcome, a.http_status, a.code
-FROM atum.event e
-LEFT JOIN atum.attempt a ON a.mail_id = e.mail_id AND a.batch_id = e.batch_id
-WHERE e.mail_id = %(id)s
-ORDER BY e.seq
-"""
-
-IN_FLIGHT = """
-SELECT id, state, issued_at, published_at, claimed_at, claimed_by, posting_at, lease_until
-FROM atum.batch WHERE mail_ids @> ARRAY[%(id)s::uuid]
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailView:
-    """Everything that is known of a mail, except its content."""
-
-    mail: dict[str, Any]
-    events: list[dict[str, Any]]
-    #: The batch that holds it, if any.
-    batch: dict[str, Any] | None
-
-
-def mail(connection: Connection, mail_id: UUID) -> MailView | None:
-    """Give what is known of a mail, or None."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(MAIL, {"id": mail_id}).fetchone()
-        if row is None:
-            return None
-        events = cursor.execute(TIMELINE, {"id": mail_id}).fetchall()
-        batch = cursor.execute(IN_FLIGHT, {"id": mail_id}).fetchone()
-    return MailView(mail=row, events=events, batch=batch)
+mail = blocking(story_store.telling)
 
 
 # One walk over the log, in order of the ids, with everything that must agree about a mail beside it.

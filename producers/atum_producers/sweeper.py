@@ -101,21 +101,7 @@ class Sweeper(threading.Thread):
 
     def look_through(self, connection: Connection) -> None:
         """Doubt everything that waits, if the database was restored or promoted since it was last looked through."""
-        if self._watch.is_same(connection):
-            return
-        settings = self._settings
-        doubted = restore.doubt(
-            connection,
-            self._watch,
-            account=settings.account,
-            patience_s=settings.posting_lease_s,
-            settle_s=settings.settle_schedule[0],
-        )
-        if doubted is not None:
-            log.error(
-                "the database was restored or promoted; %d mails may have been posted since, and are searched for",
-                doubted,
-            )
+        restore.look_through(connection, self._watch, self._settings)
 
     def _sweep(self, connection: Connection) -> None:
         self.look_through(connection)

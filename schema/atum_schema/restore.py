@@ -5,12 +5,13 @@ Every new connection is checked before it issues or claims, and everything that 
 it becomes unknown, is searched for at the provider by each mail's own id, and goes on by what is found.
 
 A cold copy of the data directory that is put back has the same identifier and timeline. Only who saw the server
-before can tell, by a write-ahead log that has become shorter; after such a restore with everything stopped, an
-operator says so (`atum-mailer restored`).
+before can tell, by a write-ahead log that has become shorter: a relay from its last look, a worker from its last
+posting mark. After such a restore with everything stopped, an operator says so (`atum-mailer restored`).
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from atum_schema.database import Connection
+    from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class OtherServer(psycopg.OperationalError):
-    """The database has not been looked through since it was restored or promoted; a relay does that."""
+    """The database is in recovery: it takes no writes, and may branch off yet."""
 
 
 class Seen(NamedTuple):
@@ -54,6 +58,13 @@ class Watch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: Seen | None = None
+        self._noting = threading.Lock()
+        self._noted = 0
+
+    def note(self, wal: int) -> None:
+        """Remember that something of ours was written at this place: whoever posts must never forget that it did."""
+        with self._noting:
+            self._noted = max(self._noted, wal)
 
     def is_same(self, connection: Connection) -> bool:
         """Whether this is the server that was looked through, with all that it has told us before.
@@ -65,24 +76,20 @@ class Watch:
             seen = cursor.execute(SEE).fetchone()
             if seen is None or seen.same is None:
                 raise OtherServer("the database is in recovery")
-            if not seen.same or (self._last is not None and _is_older(seen, self._last)):
+            if not seen.same or (self._last is not None and self._is_older(seen, self._last)):
                 return False
+            if self._last is not None and seen.looked_at > self._last.looked_at:
+                # Somebody has looked through a log that may have begun again further back.
+                with self._noting:
+                    self._noted = 0
             self._last = seen
             return True
 
-    def check(self, connection: Connection) -> None:
-        """Refuse a connection to a server that nobody has looked through yet. Raises `OtherServer`."""
-        if not self.is_same(connection):
-            raise OtherServer(
-                "the database was restored or promoted, and a relay has not looked it through yet"
-            )
-
-
-def _is_older(seen: Seen, last: Seen) -> bool:
-    """Whether the server has forgotten something since we last saw it, and nobody has looked it through since then."""
-    return seen.looked_at < last.looked_at or (
-        seen.looked_at == last.looked_at and (seen.wal or 0) < (last.wal or 0)
-    )
+    def _is_older(self, seen: Seen, last: Seen) -> bool:
+        """Whether the server has forgotten something that we know, and nobody has looked it through since then."""
+        if seen.looked_at != last.looked_at:
+            return seen.looked_at < last.looked_at
+        return (seen.wal or 0) < max(last.wal or 0, self._noted)
 
 
 LOCK_CLUSTER = "SELECT FROM atum.cluster FOR UPDATE"
@@ -154,3 +161,24 @@ def doubt(
         values = {"account": account, "patience_s": patience_s, "settle_s": settle_s}
         row = cursor.execute(DOUBT, values).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def look_through(connection: Connection, watch: Watch, settings: Settings) -> None:
+    """Doubt everything that waits, if this is not the server that was looked through. Whoever notices does it.
+
+    Raises `OtherServer` while the server is in recovery.
+    """
+    if watch.is_same(connection):
+        return
+    doubted = doubt(
+        connection,
+        watch,
+        account=settings.account,
+        patience_s=settings.posting_lease_s,
+        settle_s=settings.settle_schedule[0],
+    )
+    if doubted is not None:
+        log.error(
+            "the database was restored or promoted; %d mails may have been posted since, and are searched for",
+            doubted,
+        )

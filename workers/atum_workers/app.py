@@ -16,7 +16,7 @@ from uuid import UUID
 import dramatiq
 from dramatiq.middleware import Middleware
 
-from atum_schema import database, settings, topology
+from atum_schema import database, restore, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
@@ -148,7 +148,10 @@ class Runtime(Middleware):
         configured = self._settings
         size = configured.threads * len(configured.lane_names) + RECONCILERS + 3
         pool = database.pool(
-            configured.database_url.get_secret_value(), name="worker", size=size, check=self._watch.check
+            configured.database_url.get_secret_value(),
+            name="worker",
+            size=size,
+            check=lambda connection: restore.look_through(connection, self._watch, configured),
         )
         pool.open()
         provider = Postmark(base_url=configured.postmark_url, token=self._token, reached=self._reached)
@@ -185,6 +188,7 @@ class Runtime(Middleware):
             ),
             record_patience_s=configured.stop_timeout_s,
             answered=reporter.report,
+            marked=self._watch.note,
             reached=self._reached,
         )
 

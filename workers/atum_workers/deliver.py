@@ -135,6 +135,8 @@ class Delivery:
     recording: store.Recording
     #: Seconds for which an answer in hand waits for a database that is away.
     record_patience_s: float
+    #: Told the place of each posting mark in the database's write-ahead log, so that it is missed when it is gone.
+    marked: Callable[[int], None]
     uniform: Callable[[float, float], float] = random.uniform
     #: Whether it is time to say again that the database is away; shared, so that many threads say it once.
     complaints: Seldom = field(default_factory=Seldom)
@@ -246,6 +248,8 @@ class Delivery:
                 lease_s=self.posting_lease_s,
                 first_expiry=first_expiry,
             )
+            if marked is not None:
+                self.marked(marked.wal)
         # Asked again, because marking waits as long as somebody holds a lock on the batch.
         if marked is None or deadline.remaining() <= 0:
             store.release(connection, batch=batch, token=token, delay_s=0.0)

@@ -70,7 +70,7 @@ SET state = 'posting', posting_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' AND lease_until > clock_timestamp()
       AND (%(first_expiry)s::timestamptz > clock_timestamp() OR %(first_expiry)s::timestamptz IS NULL)
-RETURNING mail_ids, lane, account
+RETURNING mail_ids, lane, account, (pg_current_wal_insert_lsn() - '0/0')::bigint AS wal
 """
 
 
@@ -80,6 +80,8 @@ class Marked(NamedTuple):
     mail_ids: list[UUID]
     lane: str
     account: str
+    #: Bytes of write-ahead log at the mark: a server that has less has forgotten it.
+    wal: int
 
 
 def mark_posting(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from atum_ops.chaos.drain import Drained
     from atum_ops.chaos.orders import Notes
     from atum_ops.chaos.verdict import Verdict
+    from atum_producers.story_store import MailView
     from atum_schema.database import Connection
 
 LEAST_ACKNOWLEDGED: Final = 1000
@@ -55,7 +56,7 @@ class Outcome:
     settings: Mapping[str, str]
     servers: Sequence[str]
     #: Views of the mails to look at, five at most.
-    stories: Sequence[reading.MailView]
+    stories: Sequence[MailView]
 
     @property
     def kills(self) -> int:
@@ -161,6 +162,6 @@ def _events(connection: Connection, mail_id: UUID) -> Sequence[Mapping[str, Any]
     return [] if view is None else view.events
 
 
-def _stories(connection: Connection, verdict: Verdict) -> list[reading.MailView]:
+def _stories(connection: Connection, verdict: Verdict) -> list[MailView]:
     views = [reading.mail(connection, one) for one in list(dict.fromkeys(verdict.offenders))[:_OFFENDERS]]
     return [view for view in views if view is not None]
