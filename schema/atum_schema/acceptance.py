@@ -92,6 +92,21 @@ def prepare(
     return rows
 
 
+def as_one(rows: Sequence[Row], key: str) -> list[Row]:
+    """Put the rows of a list under one key of the application, so that the list is repeated as a whole or not at all.
+
+    The first mail's fingerprint is that of all of them, and its key the application's: a single mail, a longer or a
+    changed list under the same key is other content. The keys of the others hold a line feed, which no application's
+    key may.
+    """
+    prints = [_fingerprint(row.mail, row.lane) for row in rows]
+    whole = hashlib.sha256(b"".join(prints)).digest()
+    return [
+        row._replace(own_key=f"{key}\n{place}" if place else key, fingerprint=own if place else whole)
+        for place, (row, own) in enumerate(zip(rows, prints, strict=True))
+    ]
+
+
 def _row(mail: Mail, lane: str, keyring: Keyring, key: str | None) -> Row:
     own = key is None or key.startswith(OWN_KEY)
     mail_id = UUID(key[len(OWN_KEY) :]) if key is not None and own else new_mail_id()

@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from atum_schema.seldom import quieten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 Connection = psycopg.Connection[Any]
 AsyncConnection = psycopg.AsyncConnection[Any]
@@ -71,13 +71,20 @@ def pool(
     )
 
 
-def async_pool(database_url: str, *, name: str, size: int) -> AsyncConnectionPool[AsyncConnection]:
-    """Make a pool as `pool` does, of connections for asyncio."""
+def async_pool(
+    database_url: str,
+    *,
+    name: str,
+    size: int,
+    configure: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+) -> AsyncConnectionPool[AsyncConnection]:
+    """Make a pool as `pool` does, of connections for asyncio; `configure` prepares each new one."""
     quieten("psycopg.pool")
     return AsyncConnectionPool(
         database_url,
         kwargs=_kwargs(name),
         check=_check_async,
+        configure=configure,
         name=f"atum-{name}",
         max_size=size,
         **_POOL,

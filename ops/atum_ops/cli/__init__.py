@@ -11,8 +11,10 @@ import click
 from atum_schema.errors import AtumError
 
 _COMMANDS: Final = {
+    "api": "atum_ops.cli.api",
     "bench": "atum_ops.cli.bench",
     "chaos": "atum_ops.cli.chaos",
+    "client": "atum_ops.cli.client",
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
     "keys": "atum_ops.cli.keys",

@@ -5,7 +5,7 @@ CREATE TABLE atum.api_client (
     name       text        PRIMARY KEY,
     scopes     text[]      NOT NULL,
     domains    text[]      NOT NULL DEFAULT '{}',  -- From domains it may use, lower case; empty: all
-    rate       float8,                             -- requests per second and API process; NULL: no limit
+    rate       float8,                             -- mails, or other requests, per second and API process; NULL: no limit
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     revoked_at timestamptz,
     CONSTRAINT api_client_scopes_known CHECK (scopes <@ ARRAY['send', 'read', 'manage'] AND cardinality(scopes) > 0),

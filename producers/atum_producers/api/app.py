@@ -1,0 +1,154 @@
+"""The composition of the API: routes, what errors become, and what lives as long as the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from atum_producers.api import writer
+from atum_producers.api.access import Access
+from atum_producers.api.bodies import Bodies
+from atum_producers.api.health import Health
+from atum_producers.api.mails import Mails
+from atum_producers.api.problems import Kind, Problem, answer
+from atum_producers.api.service import Service
+from atum_producers.api.writer import Writer
+from atum_schema import database
+from atum_schema.acceptance import LanePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from atum_schema.settings import Settings
+
+    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+#: Transactions that store at the same time: while one waits for its commit, the next is filled.
+_WRITERS: Final = 2
+_READERS: Final = 4
+_KINDS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
+
+
+def application(settings: Settings) -> Starlette:
+    """Make the API. Nothing is opened before it is started. Raises `SettingsError`."""
+    url = settings.database_url.get_secret_value()
+    keyring = settings.keyring()
+    writers = database.async_pool(url, name="api-writer", size=_WRITERS, configure=writer.hurry)
+    readers = database.async_pool(url, name="api", size=_READERS)
+    service = Service(
+        access=Access(readers),
+        bodies=Bodies(timeout_s=settings.api_body_timeout_s),
+        writer=Writer(writers, key_id=keyring.active, timeout_s=settings.api_store_timeout_s),
+        pool=readers,
+        lanes=LanePolicy(names=settings.lane_names),
+        keyring=keyring,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for pool in (writers, readers):
+                await pool.open()
+                stack.push_async_callback(pool.close)
+            for work in (service.access.keep_fresh(), *[service.writer.run() for _ in range(_WRITERS)]):
+                stack.push_async_callback(_ended, asyncio.create_task(_watched(work)))
+            yield
+
+    return Starlette(
+        routes=_routes(service),
+        lifespan=lifespan,
+        middleware=[Middleware(Guard)],
+        exception_handlers={Problem: _problem, HTTPException: _http},
+    )
+
+
+def _routes(service: Service) -> list[Route]:
+    mails, health = Mails(service), Health(service)
+    return [
+        _route("/v1/mails", GET=mails.find, POST=mails.enqueue),
+        _route("/v1/mails/{id}", GET=mails.show, DELETE=mails.cancel),
+        _route("/healthz", GET=health.alive),
+        _route("/readyz", GET=health.ready),
+    ]
+
+
+def _route(path: str, **methods: Endpoint) -> Route:
+    """Make one route of all the methods of a path, so that whoever uses another one is told all that there are."""
+
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await methods[method](request)
+
+    return Route(path, endpoint, methods=list(methods))
+
+
+class Guard:
+    """Turns an error of ours into an answer, and logs it without what it says: that may quote a mail."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer)
+            log.error(  # noqa: TRY400 (its message may quote a mail)
+                "api: an error of ours: %s\n%s",
+                type(error).__name__,
+                "".join(traceback.format_tb(error.__traceback__)),
+            )
+            if not started:
+                problem = Problem(Kind.INTERNAL_ERROR, "an error of ours; the log of the API has it")
+                await answer(problem)(scope, receive, send)
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise TypeError(error)
+    return answer(error)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise TypeError(error)
+    kind = _KINDS.get(error.status_code, Kind.BAD_REQUEST)
+    detail = f"{request.method} is not supported here" if kind is Kind.METHOD_NOT_ALLOWED else "no such path"
+    return answer(Problem(kind, detail, headers=error.headers))
+
+
+async def _watched(work: Coroutine[Any, Any, None]) -> None:
+    """Run what has no end. If it ends by an error, the process must not look alive without it."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 (the next line ends the process)
+        log.critical("api: a part that must not end has ended: %s", type(error).__name__)
+        raise SystemExit(1) from None
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,127 @@
+"""HTTP/1.1 with patience that ends: uvicorn has no time limit for a request's head, and no bound that spares the busy.
+
+uvicorn's own `limit_concurrency` counts connections that only sit there, and would turn genuine requests away for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+#: Bytes of a request's head.
+HEAD_BYTES: Final = 65_536
+_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+class Waiting:
+    """The connections from which no request has come yet, longest waiting first; bounds how many there are in all."""
+
+    def __init__(self, *, timeout_s: float, connections: int) -> None:
+        self.timeout_s = timeout_s
+        self._most = connections
+        self._waiting: dict[PatientProtocol, None] = {}
+
+    def enter(self, connection: PatientProtocol) -> None:
+        """Put a connection at the end of the line."""
+        self._waiting.pop(connection, None)
+        self._waiting[connection] = None
+
+    def leave(self, connection: PatientProtocol) -> None:
+        """Take a connection out of the line."""
+        self._waiting.pop(connection, None)
+
+    def make_room(self, connections: int) -> bool:
+        """Close who has been waiting longest if there are too many; False if nobody waits that could be closed."""
+        if connections <= self._most:
+            return True
+        idlest = next(iter(self._waiting), None)
+        if idlest is None:
+            return False
+        self.leave(idlest)
+        idlest.drop()
+        return True
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """One connection. A head that takes longer than `timeout_s`, or is larger than `HEAD_BYTES`, ends it."""
+
+    waiting: Waiting
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._head = 0
+        if self.waiting.make_room(len(self.connections)):
+            self._wait()
+        else:
+            transport.write(_FULL)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is not None:
+            self._head += len(data)
+        super().data_received(data)
+        if self._timer is not None and self._head > HEAD_BYTES:
+            self._refuse(_LARGE)
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.pipeline and not self.transport.is_closing():
+            self._wait()
+
+    def drop(self) -> None:
+        """End the connection at once, whatever is still in its buffers."""
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _wait(self) -> None:
+        # uvicorn's own timer for idle connections stops with the first byte; this one does not.
+        self._unset_keepalive_if_required()
+        self._head = 0
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(self.waiting.timeout_s, self._give_up)
+        self.waiting.enter(self)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.waiting.leave(self)
+
+    def _give_up(self) -> None:
+        if self._head:
+            self._refuse(_SLOW)
+        else:
+            self.drop()
+
+    def _refuse(self, answer: bytes) -> None:
+        self._stop_waiting()
+        self.transport.write(answer)
+        # Whoever does not read its answer must not keep the connection.
+        self.transport.close()
+        self.loop.call_later(1.0, self.transport.abort)
+
+
+def protocol(waiting: Waiting) -> type[PatientProtocol]:
+    """Make the protocol class of one server."""
+    members: dict[str, Any] = {"waiting": waiting}
+    return type("ServedProtocol", (PatientProtocol,), members)

@@ -1,0 +1,58 @@
+"""Serving the API until SIGTERM: what was taken is stored and answered first."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from atum_producers.api.app import application
+from atum_producers.api.protocol import Waiting, protocol
+
+if TYPE_CHECKING:
+    import socket
+
+    from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Says where it serves, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port."""
+        await super().startup(sockets)
+        log.info("api: serving on http://%s:%d", self.config.host, self.config.port)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; returns when everything that was taken is answered."""
+    waiting = Waiting(timeout_s=settings.api_head_timeout_s, connections=settings.api_connections)
+    config = uvicorn.Config(
+        application(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        http=protocol(waiting),
+        ws="none",
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        # Longer than any head, so that only our own limits count.
+        timeout_keep_alive=int(settings.api_head_timeout_s) + 1,
+        timeout_graceful_shutdown=int(settings.api_store_timeout_s) + 1,
+        backlog=2048,
+    )
+    # uvicorn raises the signal again when it has shut down: then it must not end the process with its status.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ignored)
+    Server(config).run()
+
+
+def _ignored(signum: int, frame: object) -> None:
+    del signum, frame
