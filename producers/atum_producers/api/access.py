@@ -45,6 +45,7 @@ class Access:
         self._pool = pool
         self._keys: dict[str, LiveKey] | None = None
         self._asked_at = -math.inf
+        self._answered = False
         self._asking = asyncio.Lock()
         self._buckets: dict[str, Bucket] = {}
         self._complaints = Seldom()
@@ -52,7 +53,7 @@ class Access:
     async def keep_fresh(self) -> None:
         """Look for changes for ever."""
         while True:
-            await self._refresh()
+            await self._asked_after(time.monotonic())
             await asyncio.sleep(REFRESH_S)
 
     async def admit(self, key: str | None, scope: Scope) -> LiveKey:
@@ -91,24 +92,37 @@ class Access:
         bucket.take(1)
 
     async def _find(self, key_id: str | None) -> LiveKey | None:
-        if self._keys is None or (key_id is not None and key_id not in self._keys):
-            await self._refresh()
-        if self._keys is None:
-            raise unavailable("the API clients cannot be read, because the database is away")
+        if key_id is None and self._keys is not None:
+            return None
+        if self._keys is None or key_id not in self._keys:
+            # It may have been made a moment ago.
+            answered = await self._asked_after(time.monotonic())
+            if not answered or self._keys is None:
+                raise unavailable("the API clients cannot be read, because the database is away")
         return None if key_id is None else self._keys.get(key_id)
 
-    async def _refresh(self) -> None:
+    async def _asked_after(self, moment: float) -> bool:
+        """Make sure that the database was asked after a moment; whether it has answered.
+
+        One question serves all who wait, and there is a pause between two: nobody can make us ask all the time.
+        """
         async with self._asking:
-            if time.monotonic() - self._asked_at < _SOONEST_S:
-                return
-            try:
-                async with self._pool.connection() as connection:
-                    live = await run_async(connection, clients_store.reading_live())
-                self._keys = {key.id: key for key in live}
-            except (psycopg.Error, PoolTimeout) as error:
-                if self._complaints.due():
-                    log.warning("api: cannot read the clients: %s", type(error).__name__)
-            self._asked_at = time.monotonic()
+            if self._asked_at < moment:
+                await asyncio.sleep(self._asked_at + _SOONEST_S - time.monotonic())
+                self._asked_at = time.monotonic()
+                self._answered = await self._ask()
+            return self._answered
+
+    async def _ask(self) -> bool:
+        try:
+            async with self._pool.connection() as connection:
+                live = await run_async(connection, clients_store.reading_live())
+        except (psycopg.Error, PoolTimeout) as error:
+            if self._complaints.due():
+                log.warning("api: cannot read the clients: %s", type(error).__name__)
+            return False
+        self._keys = {key.id: key for key in live}
+        return True
 
 
 def check_senders(client: LiveKey, mails: Iterable[Mail]) -> None:
