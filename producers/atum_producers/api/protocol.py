@@ -84,7 +84,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.pipeline and not self.transport.is_closing():
+        # The last request that came may still be at work, when several came at once.
+        if self.cycle.response_complete and not self.transport.is_closing():
             self._wait()
 
     def drop(self) -> None:

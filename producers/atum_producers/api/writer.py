@@ -50,8 +50,8 @@ class _Waiting:
     size: int
     deadline: float
     done: asyncio.Future[Accepted] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    #: Whether it has left the queue, so that nobody knows before its commit has an end.
-    taken: bool = False
+    #: Whether it is being stored, so that nobody knows before that has an end.
+    storing: bool = False
     #: Whether a commit of it may have happened.
     tried: bool = False
 
@@ -96,7 +96,7 @@ class Writer:
                 # A client that hangs up does not take its mail back.
                 return await asyncio.shield(waiting.done)
         except TimeoutError:
-            if waiting.taken:
+            if waiting.storing or waiting.tried:
                 raise _uncertain(offer) from None
             waiting.done.cancel()
             raise unavailable("the database did not answer in time; nothing was stored") from None
@@ -130,7 +130,7 @@ class Writer:
             self._queue.appendleft(waiting)
         else:
             self._queue.append(waiting)
-        waiting.taken = False
+        waiting.storing = False
         self._arrived.set()
 
     def _take(self) -> list[_Waiting]:
@@ -144,15 +144,18 @@ class Writer:
                 break
             self._queue.popleft()
             self._bytes -= waiting.size
-            if not waiting.done.done():
-                waiting.taken = True
-                group.append(waiting)
+            group.append(waiting)
         return group
 
     async def _store_group(self, group: Sequence[_Waiting]) -> None:
         try:
             async with self._pool.connection() as connection:
-                await self._commit(connection, group)
+                # Who has waited too long was told that nothing is stored.
+                group = [waiting for waiting in group if not waiting.done.done()]
+                for waiting in group:
+                    waiting.storing = True
+                if group:
+                    await self._commit(connection, group)
         except (psycopg.Error, PoolTimeout) as error:
             await self._failed(group, error)
 
