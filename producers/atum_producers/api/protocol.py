@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Bytes of a request's head.
 HEAD_BYTES: Final = 65_536
+_GOODBYE_S: Final = 0.5
 _SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -61,6 +62,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._head = 0
+        self._leaving = False
         if self.waiting.make_room(len(self.connections)):
             self._wait()
         else:
@@ -81,17 +83,30 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         # The last request that came may still be at work, when several came at once.
-        if self.cycle.response_complete and not self.transport.is_closing():
+        if self._is_idle() and not self.transport.is_closing():
             self._wait()
+
+    def shutdown(self) -> None:
+        """Answer what comes next, and say that it is the last: a request may be on its way to us."""
+        if not self._is_idle():
+            super().shutdown()
+            return
+        self._leaving = True
+        self.loop.call_later(_GOODBYE_S, lambda: self.transport.close() if self._is_idle() else None)
 
     def drop(self) -> None:
         """End the connection at once, whatever is still in its buffers."""
         self._stop_waiting()
         self.transport.abort()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _wait(self) -> None:
         # uvicorn's own timer for idle connections stops with the first byte; this one does not.
