@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from atum_ops.stack import ensure
 from atum_ops.stack.find import Places, find_postgres, find_rabbit, usual_places
 from atum_ops.stack.packages import how_to_install, install
 from atum_schema.errors import StackError
@@ -48,6 +49,22 @@ def test_apt_get_runs_without_questions_and_updates_its_lists_only_when_needed(
     printed = capfd.readouterr().out.splitlines()
     assert [line.startswith("+ ") and "apt-get" in line for line in printed] == [True] * 4
     assert all(("sudo" in line) == (user != 0) for line in printed)
+
+
+def test_node_is_installed_too_where_the_tests_do_not_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    program(tmp_path / "apt-get", f"#!/bin/sh\necho $* >> {calls}\n")
+    (tmp_path / "env").symlink_to("/usr/bin/env")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert ensure.main() == 0
+    assert calls.read_text() == "install --yes --no-install-recommends nodejs npm\n"
+    program(tmp_path / "node")
+    program(tmp_path / "npm")
+    assert ensure.main() == 0
+    assert len(calls.read_text().splitlines()) == 1
 
 
 def test_an_installation_that_fails_says_what_to_do_by_hand(tmp_path: Path) -> None:

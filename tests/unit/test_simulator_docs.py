@@ -13,6 +13,7 @@ from atum_ops.simulator.scenarios import SCENARIOS
 from atum_ops.simulator.service import Service
 from atum_ops.simulator.stage import Stage
 from atum_ops.simulator.state import State
+from tests.clients.drivers import CLIENTS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 
@@ -43,6 +44,11 @@ def test_the_table_of_scenarios_says_what_the_code_says() -> None:
 
 def test_every_condition_is_named() -> None:
     assert {name for name in Conditions().to_document() if f"`{name}`" not in TEXT} == set()
+
+
+def test_every_client_that_is_tested_is_named() -> None:
+    section = TEXT.partition("## Clients")[2].partition("\n## ")[0]
+    assert {name for name in CLIENTS if f"| {name} " not in section} == set()
 
 
 def test_every_endpoint_is_listed() -> None:

@@ -10,6 +10,7 @@ from atum_ops.simulator import recipients
 from atum_ops.simulator.fieldtypes import mistyped
 from atum_ops.simulator.ledger import Envelope
 from atum_ops.simulator.rules import Account, check
+from atum_ops.simulator.suppressions import Suppression, Suppressions
 from atum_ops.simulator.texts import Refusal
 
 STREAMS = {"outbound": "Transactional", "broadcast": "Broadcasts", "inbound": "Inbound"}
@@ -18,6 +19,12 @@ MAIL: dict[str, Any] = {"From": "shop@example.com", "To": "jane@example.org", "T
 
 def account(**settings: Any) -> Account:
     return Account(streams=STREAMS, **settings)
+
+
+def bounced(address: str) -> Suppressions:
+    suppressions = Suppressions()
+    suppressions.replace([("outbound", Suppression(address, "HardBounce", "Recipient", 0.0))])
+    return suppressions
 
 
 def judge(change: dict[str, Any], *, in_batch: bool = False, **settings: Any) -> Envelope | Refusal:
@@ -96,6 +103,8 @@ def test_a_message_at_the_limits_is_taken(change: dict[str, Any]) -> None:
         ({"TrackOpens": "true"}, ["TrackOpens"]),
         ({"Metadata": {"order": 7}}, ["Metadata"]),
         ({"Metadata": "x", "Headers": "x", "Attachments": {}}, ["Metadata", "Headers", "Attachments"]),
+        ({"Attachments": [{"Name": "a.txt", "Content": "", "ContentType": 1}]}, ["Attachments"]),
+        ({"Attachments": [{"Name": "a.txt", "Content": "", "ContentID": {}}]}, ["Attachments"]),
         ({"TrackOpens": True, "Headers": None, "Metadata": {}, "Attachments": [{}]}, []),
     ],
 )
@@ -125,13 +134,13 @@ def test_a_sender_without_a_confirmed_signature_is_refused() -> None:
     ],
 )  # fmt: skip
 def test_a_message_to_inactive_recipients_only_is_refused(in_batch: bool, text: str) -> None:
-    assert judge({"To": "Jane@example.org"}, in_batch=in_batch, inactive={"jane@example.org"}) == Refusal(
-        406, text
-    )
+    assert judge(
+        {"To": "Jane@example.org"}, in_batch=in_batch, suppressions=bounced("jane@example.org")
+    ) == Refusal(406, text)
 
 
 def test_inactive_recipients_are_left_out_of_a_message_to_several() -> None:
-    envelope = judge({"To": "Jane@example.org, bob@example.org"}, inactive={"jane@example.org"})
+    envelope = judge({"To": "Jane@example.org, bob@example.org"}, suppressions=bounced("jane@example.org"))
     assert isinstance(envelope, Envelope)
     assert envelope.to == ["bob@example.org"]
     assert envelope.extra["skipped"] == ["jane@example.org"]

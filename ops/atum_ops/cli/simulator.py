@@ -28,6 +28,7 @@ _CONDITIONS: Final = {
     "latency_per_item_ms": ("--latency-per-item-ms", "Milliseconds per message."),
     "latency_tail": ("--latency-tail", "Pareto exponent that the latency is drawn with; 0: it is constant."),
     "index_lag_s": ("--index-lag", "Seconds until a search finds an accepted message."),
+    "suppression_lag_s": ("--suppression-lag", "Seconds until a changed suppression shows."),
     "idle_s": ("--idle", "Seconds until a kept-alive connection is closed; 0: never."),
     "rate_per_s": ("--rate", "Messages per second of the rate limit; 0: there is none."),
     "rate_burst": ("--rate-burst", "Messages at once under the rate limit; 0: one second's worth."),

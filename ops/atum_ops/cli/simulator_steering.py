@@ -138,7 +138,7 @@ scenario.epilog = "\b\nScenarios:\n" + "\n".join(f"  {name}: {one.says}" for nam
 @URL
 @show.FORMAT
 def set_conditions(url: str, form: str, **options: Any) -> None:
-    """Change latency, index lag, idle time and rate limit of a running simulator; what is not given stays.
+    """Change latency, lags, idle time and rate limit of a running simulator; what is not given stays.
 
     \b
     Examples:

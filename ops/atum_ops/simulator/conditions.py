@@ -21,9 +21,10 @@ class Conditions:
 
     A sending request takes `latency_ms` + `latency_per_item_ms` · messages before anything is accepted, times a Pareto
     draw with exponent `latency_tail`, at most a hundredfold (2: p99 is tenfold; 1.2: p99 is 46-fold). Accepted messages
-    show up in searches after `index_lag_s`. Kept-alive connections are closed `idle_s` after their last answer. The
-    token has a bucket of `rate_burst` messages (0: one second's worth), refilled with `rate_per_s`; who finds it empty
-    gets 429, with Retry-After if `rate_retry_after`.
+    show up in searches after `index_lag_s`, changed suppressions in the dump and in sending after `suppression_lag_s`.
+    Kept-alive connections are closed `idle_s` after their last answer. The token has a bucket of `rate_burst` messages
+    (0: one second's worth), refilled with `rate_per_s`; who finds it empty gets 429, with Retry-After if
+    `rate_retry_after`.
     Raises SettingsError for values that make no sense.
     """
 
@@ -31,6 +32,7 @@ class Conditions:
     latency_per_item_ms: float = 0.0
     latency_tail: float = 0.0
     index_lag_s: float = 0.0
+    suppression_lag_s: float = 0.0
     idle_s: float = 0.0
     rate_per_s: float = 0.0
     rate_burst: float = 0.0

@@ -27,7 +27,8 @@ class SimulatorConfig(Conditions):
     played on the first; None: there is none. `token` is the server token clients must send; `control_token` guards
     `/_control/` (random if not given). `faults` is the name of a preset or a plan; a preset is drawn with `seed`, and
     so is the tail of the latency. `streams` maps stream ids to their type. `signatures` lists confirmed addresses and
-    domains; empty means that every sender is. `keep_content` is for how many of the latest messages bodies are kept.
+    domains; empty means that every sender is. The content of the latest
+    `keep_content` messages is kept, and of fewer when their requests take more than `keep_bytes`.
     Raises SettingsError for values that make no sense.
     """
 
@@ -42,11 +43,13 @@ class SimulatorConfig(Conditions):
     streams: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_STREAMS))
     signatures: frozenset[str] = frozenset()
     keep_content: int = 1000
+    keep_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         Conditions.__post_init__(self)  # super() does not know a class that `slots` has made anew
-        if self.keep_content < 0:
-            raise SettingsError(f"keep_content is {self.keep_content}, it must not be negative")
+        for name, value in (("keep_content", self.keep_content), ("keep_bytes", self.keep_bytes)):
+            if value < 0:
+                raise SettingsError(f"{name} is {value}, it must not be negative")
         for stream, kind in self.streams.items():
             if kind not in STREAM_TYPES:
                 raise SettingsError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hmac
+import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 import orjson
 
 from atum_ops.simulator import texts
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.presets import preset
+from atum_ops.simulator.suppressions import ORIGINS, REASONS, Suppression
 from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ class Control:
             ("POST", "conditions"): self._conditions,
             ("POST", "scenario"): self._start,
             ("DELETE", "scenario"): self._end,
+            ("GET", "content"): self._content,
             ("POST", "inactive"): self._inactive,
+            ("POST", "suppressions"): self._suppressions,
             ("POST", "reset"): self._reset,
         }
 
@@ -108,10 +112,41 @@ class Control:
         addresses = _object(request).get("addresses")
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in addresses):
             raise ValueError("addresses must be a list of strings")
-        inactive = self._state.account.inactive
-        inactive.clear()
-        inactive.update(one.lower() for one in addresses)
-        return texts.json_answer({"addresses": sorted(inactive)})
+        state = self._state
+        bounced = [
+            Suppression(one, "HardBounce", "Recipient", time.time())
+            for one in sorted(set(map(str.lower, addresses)))
+        ]
+        state.account.suppressions.replace(
+            (stream, one) for stream in state.account.streams for one in bounced
+        )
+        return texts.json_answer({"addresses": [one.address for one in bounced]})
+
+    def _suppressions(self, request: Request) -> Answer:
+        entries = _object(request).get("suppressions")
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise ValueError("suppressions must be a list of objects")
+        self._state.account.suppressions.replace([self._suppression(one) for one in entries])
+        return texts.json_answer({"suppressions": entries})
+
+    def _suppression(self, entry: dict[str, Any]) -> tuple[str, Suppression]:
+        stream, reason = entry.get("MessageStream", "outbound"), entry.get("SuppressionReason", REASONS[0])
+        address, origin = entry.get("EmailAddress"), entry.get("Origin", ORIGINS[0])
+        if stream not in self._state.account.streams:
+            raise ValueError(f"MessageStream is {stream!r}, which this server does not have")
+        if not isinstance(address, str) or "@" not in address:
+            raise ValueError(f"EmailAddress is {address!r}, it must be an address")
+        for name, value, known in (("SuppressionReason", reason, REASONS), ("Origin", origin, ORIGINS)):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}, it must be one of {', '.join(known)}")
+        return stream, Suppression(address.lower(), reason, origin, time.time())
+
+    def _content(self, request: Request) -> Answer:
+        message_id = dict(parse_qsl(request.query)).get("id", "")
+        kept = self._state.contents.get(message_id.lower())
+        if kept is None:
+            return texts.json_answer({"error": "this message's content is not kept"}, status=404)
+        return texts.json_answer(dict(kept))
 
     def _reset(self, _: Request) -> Answer:
         self._stage.clear()

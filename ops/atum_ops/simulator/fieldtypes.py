@@ -16,10 +16,20 @@ def _is_objects(value: object) -> bool:
     return type(value) is list and all(type(item) is dict for item in value)
 
 
+def _is_attachments(value: object) -> bool:
+    # Name and Content are checked with the content, where a wrong one is ErrorCode 300.
+    return type(value) is list and all(
+        type(item) is dict
+        and all(type(item.get(name, "")) in _TEXT_OR_NULL for name in ("ContentType", "ContentID"))
+        for item in value
+    )
+
+
 def _is_metadata(value: object) -> bool:
     return type(value) is dict and all(type(text) is str for text in value.values())
 
 
+_TEXT_OR_NULL = (str, type(None))
 _TEXTS = frozenset(
     {
         "From",
@@ -38,9 +48,23 @@ _TEXTS = frozenset(
 _OTHERS: dict[str, Callable[[object], bool]] = {
     "TrackOpens": _is_flag,
     "Headers": _is_objects,
-    "Attachments": _is_objects,
+    "Attachments": _is_attachments,
     "Metadata": _is_metadata,
 }
+
+
+_TEMPLATE: dict[str, Callable[[object], bool]] = {
+    "TemplateId": lambda value: type(value) is int,
+    "TemplateAlias": lambda value: type(value) is str,
+    "TemplateModel": lambda value: type(value) is dict,
+    "InlineCss": _is_flag,
+}
+
+
+def mistyped_template(item: Mapping[str, Any]) -> list[str]:
+    """Name the fields of a message with a template whose JSON type is wrong, as `mistyped`."""
+    given = {name: item[name] for name in _TEMPLATE if item.get(name) is not None}
+    return mistyped(item) + [name for name, value in given.items() if not _TEMPLATE[name](value)]
 
 
 def mistyped(item: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from atum_ops.simulator.remote import Remote
 from atum_schema.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from atum_ops.simulator.faults import FaultPlan
@@ -152,11 +152,22 @@ class SimulatorProcess:
         self._control().tune(conditions)
 
     def set_inactive(self, addresses: Iterable[str]) -> None:
-        """Replace the list of inactive (suppressed) recipients."""
+        """Replace all suppressions: these addresses have bounced, on every stream."""
         self._control().set_inactive(list(addresses))
 
+    def set_suppressions(self, suppressions: Iterable[Mapping[str, str]]) -> None:
+        """Replace all suppressions, each with `EmailAddress`, and `MessageStream`, `SuppressionReason`, `Origin` as wanted.
+
+        Raises SettingsError when one makes no sense.
+        """
+        self._control().set_suppressions(list(suppressions))
+
+    def content(self, message_id: str) -> dict[str, Any] | None:
+        """Give a message as it was sent, attachments included, or None when it is no longer kept."""
+        return self._control().content(message_id)
+
     def reset(self) -> None:
-        """Forget messages, counters, inactive addresses, tuning and scenario; the plan starts from its beginning."""
+        """Forget messages, counters, suppressions, tuning and scenario; the plan starts from its beginning."""
         self._control().reset()
 
     def _with_control_port(self) -> SimulatorConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from atum_ops.simulator import search, texts
 from atum_ops.simulator.faults import SEARCH_ONLY, FaultKind, Target
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from atum_ops.simulator.state import State
     from atum_ops.simulator.wire import Connection
 
+STREAM = re.compile(r"/message-streams/([^/]+)/?", re.IGNORECASE)
 DETAILS = re.compile(r"/messages/outbound/([^/]+)/details/?", re.IGNORECASE)
 
 
@@ -57,10 +59,25 @@ class ReadEndpoints:
         """Handle `GET /server`."""
         connection.answer(texts.json_answer(texts.server(self._state.config.token)))
 
-    def streams(self, _: Request, connection: Connection) -> None:
-        """Handle `GET /message-streams`."""
-        streams = [texts.stream(name, kind) for name, kind in self._state.config.streams.items()]
+    def streams(self, request: Request, connection: Connection) -> None:
+        """Handle `GET /message-streams`, all or those of one `MessageStreamType`."""
+        query = {key.lower(): value.lower() for key, value in parse_qsl(request.query)}
+        wanted = query.get("messagestreamtype", "all")
+        streams = [
+            texts.stream(name, kind)
+            for name, kind in self._state.config.streams.items()
+            if wanted in {"all", kind.lower()}
+        ]
         connection.answer(texts.json_answer({"MessageStreams": streams, "TotalCount": len(streams)}))
+
+    def stream(self, request: Request, connection: Connection) -> None:
+        """Handle `GET /message-streams/{id}`."""
+        match = STREAM.fullmatch(request.path)
+        name = self._state.account.stream_named(match[1] if match is not None else "")
+        if name is None:
+            connection.answer(texts.error(1226, texts.UNKNOWN_STREAM))
+        else:
+            connection.answer(texts.json_answer(texts.stream(name, self._state.config.streams[name])))
 
     def _fails(self, fault: Fault | None, connection: Connection) -> bool:
         if fault is None or fault.rule.kind in SEARCH_ONLY:
@@ -89,7 +106,8 @@ class ReadEndpoints:
         if seq is None or seq > self._state.visible():
             connection.answer(texts.error(701, texts.NO_MESSAGE))
             return
-        text, html = self._state.content(message_id)
+        kept = self._state.contents.get(message_id) or {}
+        text, html = kept.get("TextBody", ""), kept.get("HtmlBody", "")
         record = self._state.ledger.record(seq)
         connection.answer(texts.json_answer(search.details(record, text=text, html=html)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import orjson
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _READ = 1 << 20
-_OK, _FORBIDDEN, _WRONG = 200, 403, 422
+_OK, _FORBIDDEN, _GONE, _WRONG = 200, 403, 404, 422
 
 
 class Remote:
@@ -71,11 +71,24 @@ class Remote:
         return self._call("POST", "conditions", dict(conditions))
 
     def set_inactive(self, addresses: list[str]) -> None:
-        """Replace the list of inactive (suppressed) recipients."""
+        """Replace all suppressions: these addresses have bounced, on every stream."""
         self._call("POST", "inactive", {"addresses": addresses})
 
+    def set_suppressions(self, suppressions: list[Mapping[str, str]]) -> None:
+        """Replace all suppressions, each with `EmailAddress`, and `MessageStream`, `SuppressionReason`, `Origin` as wanted.
+
+        Raises SettingsError when one makes no sense.
+        """
+        self._call("POST", "suppressions", {"suppressions": suppressions})
+
+    def content(self, message_id: str) -> dict[str, Any] | None:
+        """Give a message as it was sent, attachments included, or None when it is no longer kept."""
+        with self._request("GET", f"content?id={quote(message_id, safe='')}", also=_GONE) as response:
+            said: dict[str, Any] = orjson.loads(response.read())
+            return None if response.status == _GONE else said
+
     def reset(self) -> None:
-        """Forget messages, counters, inactive addresses, tuning and scenario; the plan starts from its beginning."""
+        """Forget messages, counters, suppressions, tuning and scenario; the plan starts from its beginning."""
         self._call("POST", "reset", {})
 
     def _call(self, method: str, path: str, document: object = None) -> dict[str, Any]:
@@ -88,7 +101,9 @@ class Remote:
         return result
 
     @contextmanager
-    def _request(self, method: str, path: str, document: object = None) -> Iterator[HTTPResponse]:
+    def _request(
+        self, method: str, path: str, document: object = None, *, also: int = _OK
+    ) -> Iterator[HTTPResponse]:
         connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
         try:
             body = orjson.dumps(document) if document is not None else None
@@ -96,7 +111,8 @@ class Remote:
                 method, f"/_control/{path}", body=body, headers={"X-Control-Token": self._token}
             )
             with connection.getresponse() as response:
-                self._check(response)
+                if response.status != also:
+                    self._check(response)
                 yield response
         except ConnectionRefusedError:
             raise StackError(

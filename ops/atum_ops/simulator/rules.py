@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from atum_ops.simulator import recipients, texts
 from atum_ops.simulator.content_rules import check_content
 from atum_ops.simulator.ledger import Envelope
+from atum_ops.simulator.suppressions import Suppressions
 from atum_ops.simulator.texts import Refusal, invalid
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ class Account:
     """What a Postmark server knows that decides about a message.
 
     `streams` maps ids to types. `signatures` holds confirmed addresses and domains, lower-case; empty means all are.
-    `inactive` holds suppressed recipients, lower-case. `confirmed` remembers From values found to be right.
+    `suppressions` says who gets nothing. `confirmed` remembers From values found to be right.
     """
 
     streams: Mapping[str, str]
     signatures: frozenset[str] = frozenset()
-    inactive: set[str] = field(default_factory=set)
+    suppressions: Suppressions = field(default_factory=Suppressions)
     confirmed: set[str] = field(default_factory=set)
+
+    def stream_named(self, given: str) -> str | None:
+        """Give the id of the stream that a path names, whatever its case, or None."""
+        return next((name for name in self.streams if name.lower() == given.lower()), None)
 
 
 def check(item: Mapping[str, Any], account: Account, *, in_batch: bool) -> Envelope | Refusal:
@@ -68,7 +73,7 @@ def check(item: Mapping[str, Any], account: Account, *, in_batch: bool) -> Envel
         get("Metadata") or {},
         _extra(item, groups),
     )
-    return _suppress(envelope, account.inactive, in_batch=in_batch) if account.inactive else envelope
+    return _suppress(envelope, account.suppressions, in_batch=in_batch) if account.suppressions else envelope
 
 
 def skip(envelope: Envelope, skipped: list[str]) -> Envelope:
@@ -145,9 +150,9 @@ def _extra(
     return extra
 
 
-def _suppress(envelope: Envelope, inactive: set[str], *, in_batch: bool) -> Envelope | Refusal:
+def _suppress(envelope: Envelope, suppressions: Suppressions, *, in_batch: bool) -> Envelope | Refusal:
     everyone = [*envelope.to, *envelope.cc, *envelope.bcc]
-    skipped = [email.lower() for email in everyone if email.lower() in inactive]
+    skipped = [email.lower() for email in everyone if suppressions.holds(envelope.stream, email)]
     if not skipped:
         return envelope
     if len(skipped) == len(everyone):

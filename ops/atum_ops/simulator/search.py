@@ -62,10 +62,10 @@ def parse_query(text: str) -> Query | Refusal:
         return Refusal(_BAD_QUERY, texts.BAD_PAGING)
     if sum(key.startswith(_METADATA) for key in given) > 1:
         return Refusal(_BAD_QUERY, texts.ONE_METADATA)
-    since = _moment(given.get("fromdate", ""))
-    before = _moment(given.get("todate", ""), end_of_day=True)
-    for name, moment in (("fromdate", since), ("todate", before)):
-        if moment is None and given.get(name):
+    since = moment(given.get("fromdate", ""))
+    before = moment(given.get("todate", ""), end_of_day=True)
+    for name, when in (("fromdate", since), ("todate", before)):
+        if when is None and given.get(name):
             return Refusal(_BAD_QUERY, texts.BAD_DATE.format(name=name, value=given[name]))
     return Query(
         terms=tuple(_terms(given)),
@@ -142,15 +142,16 @@ def _number(text: str) -> int:
     return int(text) if _DIGITS.fullmatch(text) else -1
 
 
-def _moment(text: str, *, end_of_day: bool = False) -> float | None:
+def moment(text: str, *, end_of_day: bool = False) -> float | None:
+    """Read a date of a query as unix seconds, Eastern time unless it says otherwise; None when it is none."""
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        when = datetime.fromisoformat(text)
     except ValueError:
         return None
     if len(text) == _DATE_ONLY and end_of_day:
-        moment += timedelta(days=1)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=_EASTERN)
-    return moment.timestamp()
+        when += timedelta(days=1)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=_EASTERN)
+    return when.timestamp()

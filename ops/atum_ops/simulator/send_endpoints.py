@@ -17,6 +17,8 @@ from atum_ops.simulator.misbehaviour import misbehave
 from atum_ops.simulator.sending import UNALTERED, rehearse, submit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from atum_ops.simulator.exchange import Request
     from atum_ops.simulator.faults import FaultPlan
     from atum_ops.simulator.injector import Fault
@@ -32,6 +34,7 @@ class Submission:
     """A request that passed the checks of the whole, on its way to acceptance."""
 
     items: Messages
+    body: bytes
     connection: Connection
     plan: FaultPlan
     fault: Fault | None
@@ -79,7 +82,14 @@ class SendEndpoints:
             return
         state.counts["offered"] += len(items)
         plan, fault = state.injector.plan, state.injector.choose(items)
-        submission = Submission(items=items, connection=connection, plan=plan, fault=fault, in_batch=in_batch)
+        submission = Submission(
+            items=items,
+            body=request.body,
+            connection=connection,
+            plan=plan,
+            fault=fault,
+            in_batch=in_batch,
+        )
         latency_s = state.conditions.latency_s(len(items), state.latency_draw)
         if fault is not None and fault.rule.kind is FaultKind.ACCEPT_LATE:
             latency_s += plan.late_s
@@ -128,20 +138,31 @@ class SendEndpoints:
         except OSError as error:
             return texts.error(101, texts.INTERNAL.format(error_id=f"ledger: {error}"), status=500)
         state.counts["refused"] += sum(1 for answer in answers if answer["ErrorCode"])
-        state.keep_content(items, answers)
+        state.contents.keep(submission.body, [answer.get("MessageID") for answer in answers])
         if state.index.active:
             state.index.advance(len(answers))
         return answers
 
 
-def read_messages(request: Request, *, in_batch: bool) -> Messages | Answer:
-    """Check what concerns a whole request, in order: size, JSON, field types, count; give its messages."""
+def read_messages(
+    request: Request,
+    *,
+    in_batch: bool,
+    within: str | None = None,
+    mistyped: Callable[[Mapping[str, Any]], list[str]] = mistyped,
+) -> Messages | Answer:
+    """Check what concerns a whole request, in order: size, JSON, field types, count; give its messages.
+
+    A batch is an array, or an object that has it as its field `within`.
+    """
     if request.oversized or len(request.body) > (rules.BATCH_BYTES if in_batch else rules.MESSAGE_BYTES):
         return texts.html(413, "413 Request Entity Too Large")
     try:
         document = orjson.loads(request.body)
     except orjson.JSONDecodeError:
         return texts.error(402, texts.BAD_JSON)
+    if in_batch and within is not None:
+        document = document.get(within) if isinstance(document, dict) else None
     items = document if in_batch else [document]
     if not isinstance(items, list) or not all(type(item) is dict for item in items):
         return texts.error(402, texts.BAD_JSON)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hmac
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
 from atum_ops.simulator import texts
 from atum_ops.simulator.control import PREFIX
-from atum_ops.simulator.read_endpoints import DETAILS, ReadEndpoints
+from atum_ops.simulator.inbox import Inbox, is_inbox
+from atum_ops.simulator.read_endpoints import ReadEndpoints
 from atum_ops.simulator.send_endpoints import SendEndpoints
+from atum_ops.simulator.suppression_endpoints import SuppressionEndpoints
+from atum_ops.simulator.template_endpoints import TemplateEndpoints
 
 if TYPE_CHECKING:
     from atum_ops.simulator.control import Control
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 TOKEN_HEADER = b"x-postmark-server-token"
 TEST_TOKEN = b"POSTMARK_API_TEST"
 _JSON = b"application/json"
+#: What is before and after the id in a path; the paths in front are those of collections.
+_NAMED = re.compile(r"(/messages/outbound|/message-streams)/[^/]+(/.*)?")
 
 
 class Service:
@@ -28,17 +34,29 @@ class Service:
     def __init__(self, state: State, control: Control) -> None:
         self._state = state
         self._control = control
-        send, self._read = SendEndpoints(state), ReadEndpoints(state)
+        self._inbox = Inbox(state)
+        send, templates = SendEndpoints(state), TemplateEndpoints(state)
+        read, suppressions = ReadEndpoints(state), SuppressionEndpoints(state)
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/email"): send.single,
             ("POST", "/email/batch"): send.batch,
-            ("GET", "/messages/outbound"): self._read.messages,
-            ("GET", "/server"): self._read.server,
-            ("GET", "/message-streams"): self._read.streams,
+            ("POST", "/email/withTemplate"): partial(templates.send, in_batch=False),
+            ("POST", "/email/batchWithTemplates"): partial(templates.send, in_batch=True),
+            ("GET", "/messages/outbound"): read.messages,
+            ("GET", "/messages/outbound/{id}/details"): read.details,
+            ("GET", "/server"): read.server,
+            ("GET", "/message-streams"): read.streams,
+            ("GET", "/message-streams/{id}"): read.stream,
+            ("GET", "/message-streams/{id}/suppressions/dump"): suppressions.dump,
+            ("POST", "/message-streams/{id}/suppressions"): suppressions.create,
+            ("POST", "/message-streams/{id}/suppressions/delete"): suppressions.delete,
         }
+        self._paths = {(method, path.lower()): handler for (method, path), handler in self._routes.items()}
         self._rehearsals: dict[tuple[str, str], Handler] = {
             ("POST", "/email"): partial(send.rehearse, in_batch=False),
             ("POST", "/email/batch"): partial(send.rehearse, in_batch=True),
+            ("POST", "/email/withtemplate"): partial(templates.rehearse, in_batch=False),
+            ("POST", "/email/batchwithtemplates"): partial(templates.rehearse, in_batch=True),
         }
 
     def __call__(self, request: Request, connection: Connection) -> None:
@@ -46,6 +64,9 @@ class Service:
         path = request.path.lower().rstrip("/")
         if path.startswith(PREFIX):
             self._control(request, connection)
+            return
+        if is_inbox(request.method, path):
+            connection.answer(self._inbox.answer(request))
             return
         self._state.counts["requests"] += 1
         handler = self._route(request, path)
@@ -59,9 +80,9 @@ class Service:
             handler(request, connection)
 
     def _route(self, request: Request, path: str) -> Handler | None:
-        handler = self._routes.get((request.method, path))
-        if handler is None and request.method == "GET" and DETAILS.fullmatch(path):
-            return self._read.details
+        handler = self._paths.get((request.method, path))
+        if handler is None and (match := _NAMED.fullmatch(path)) is not None:
+            return self._paths.get((request.method, f"{match[1]}/{{id}}{match[2] or ''}"))
         return handler
 
     def _check(self, request: Request, path: str) -> Answer | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from atum_ops.simulator.contents import Contents
 from atum_ops.simulator.entrance import Entrance
 from atum_ops.simulator.index import Index
 from atum_ops.simulator.injector import Injector
@@ -17,7 +18,7 @@ from atum_ops.simulator.ratelimit import Bucket
 from atum_ops.simulator.rules import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from atum_ops.simulator.config import SimulatorConfig
     from atum_ops.simulator.faults import FaultKind, FaultPlan
@@ -41,7 +42,7 @@ class State:
         self.entrance = Entrance()
         self.counts: Counter[str] = Counter()
         self.requests = self.ledger.last_request
-        self._content: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self.contents = Contents(most=config.keep_content, most_bytes=config.keep_bytes)
         self._scenario: Scenario | None = None
         self._fired: Counter[FaultKind] = Counter()
         self._own_injector = Injector(config.plan(), self._fired)
@@ -83,12 +84,12 @@ class State:
         self._apply()
 
     def reset(self) -> None:
-        """Forget messages, counters, inactive addresses and tuning, and start the current plan from its beginning."""
+        """Forget messages, counters, suppressions and tuning, and start the current plan from its beginning."""
         self.ledger.clear()
         self.index = Index(self.ledger)
-        self.account.inactive.clear()
+        self.account.suppressions.replace(())
         self.counts.clear()
-        self._content.clear()
+        self.contents.clear()
         self._own_conditions = self.config.conditions()
         self.use(self.plan)
 
@@ -104,28 +105,12 @@ class State:
             if scenario.revoked:
                 self.token = secrets.token_hex(32).encode()
         self.entrance.idle_s = self.conditions.idle_s
+        self.account.suppressions.lag_s = self.conditions.suppression_lag_s
         rate = (self.conditions.rate_per_s, self.conditions.rate_burst)
         if rate != self._rate:
             self._rate = rate
             per_s, burst = rate
             self.bucket = Bucket(per_s=per_s, burst=burst, now=time.monotonic()) if per_s else None
-
-    def keep_content(self, items: Sequence[Any], answers: Sequence[dict[str, Any]]) -> None:
-        """Keep the bodies of the latest accepted messages for `/details`."""
-        most = self.config.keep_content
-        if not most:
-            return
-        content = self._content
-        for item, answer in zip(items[-most:], answers[-most:], strict=False):
-            message_id = answer.get("MessageID")
-            if message_id is not None:
-                content[message_id] = (item.get("TextBody") or "", item.get("HtmlBody") or "")
-        while len(content) > most:
-            content.popitem(last=False)
-
-    def content(self, message_id: str) -> tuple[str, str]:
-        """Give text and HTML body, or two empty strings when they are no longer kept."""
-        return self._content.get(message_id, ("", ""))
 
     def fired(self) -> dict[str, int]:
         """Count the faults that fired, by kind."""

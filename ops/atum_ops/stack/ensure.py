@@ -1,19 +1,26 @@
-"""`python -m atum_ops.stack.ensure`: install PostgreSQL and RabbitMQ where they are missing and it may."""
+"""`python -m atum_ops.stack.ensure`: install what the tests need where it is missing and it may.
+
+That is PostgreSQL, RabbitMQ, and Node.js for the Node.js clients.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from atum_ops.stack.find import find_postgres, find_rabbit, usual_places
-from atum_ops.stack.packages import POSTGRES_PACKAGE, RABBIT_PACKAGE, install
+from atum_ops.stack.packages import NODE_PACKAGES, POSTGRES_PACKAGE, RABBIT_PACKAGE, install
 from atum_schema.errors import StackError
 
 
 def main() -> int:
-    """Give exit status 0 when both are there now, else 1 with what to do on stderr."""
+    """Give exit status 0 when all are there now, else 1 with what to do on stderr."""
     places = usual_places()
     missing = [] if find_postgres(places) is not None else [POSTGRES_PACKAGE]
     missing += [] if find_rabbit(places) is not None else [RABBIT_PACKAGE]
+    missing += [
+        package for program, package in NODE_PACKAGES.items() if not shutil.which(program, path=places.path)
+    ]
     if not missing:
         return 0
     try:

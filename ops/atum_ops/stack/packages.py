@@ -1,4 +1,4 @@
-"""Installing the servers with apt-get, where that needs no password."""
+"""Installing the servers, and what tests need besides, with apt-get, where that needs no password."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Debian's and Ubuntu's package names.
 POSTGRES_PACKAGE = "postgresql"
 RABBIT_PACKAGE = "rabbitmq-server"
+#: The programs that the tests of Node.js clients need, each with its package.
+NODE_PACKAGES = {"node": "nodejs", "npm": "npm"}
 
 
 def how_to_install(
@@ -52,12 +54,14 @@ def install(packages: Sequence[str], places: Places) -> None:
 
 
 def remedy(packages: Sequence[str]) -> str:
-    """Say what a person should run, or set, when servers are missing."""
-    return (
+    """Say what a person should run, or set, when packages are missing."""
+    said = (
         f"Not installed: {', '.join(packages)}. On Debian or Ubuntu run\n"
-        f"    sudo apt-get install --no-install-recommends {' '.join(packages)}\n"
-        "or name running servers with ATUM_DATABASE_URL and ATUM_AMQP_URL."
+        f"    sudo apt-get install --no-install-recommends {' '.join(packages)}"
     )
+    if not {POSTGRES_PACKAGE, RABBIT_PACKAGE}.isdisjoint(packages):
+        said += "\nor name running servers with ATUM_DATABASE_URL and ATUM_AMQP_URL."
+    return said
 
 
 def _free_sudo(places: Places) -> str | None:
