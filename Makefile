@@ -1,7 +1,7 @@
 # atum-mailer: every target says what it is for. `make` alone lists them.
 #
-# A fresh machine needs Python >= 3.11 and make. PostgreSQL and RabbitMQ are used where they are installed, and
-# installed with apt-get where they are not and root's rights are at hand.
+# A fresh machine needs Python >= 3.11 and make. PostgreSQL, RabbitMQ and, for the tests, Node.js are used where they are
+# installed, and installed with apt-get where they are not and root's rights are at hand.
 
 # A plain Debian or Ubuntu has python3; PYTHON=... names another one.
 PYTHON ?= python3
@@ -11,10 +11,10 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench outage lint format clean
+.PHONY: help setup demo test matrix bench api-bench outage lint format clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made once and again whenever the lock file changes. uv installs exactly what is locked.
 $(VENV)/.ready: uv.lock pyproject.toml deploy/bootstrap.sh
@@ -35,6 +35,9 @@ matrix: $(VENV)/.ready  ## kill and freeze the parts at every step, and compare 
 
 bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; last line is JSON
 	@$(BIN)/atum-mailer bench $(ARGS)
+
+api-bench: $(VENV)/.ready  ## measure how fast the API takes mail; last line is JSON
+	@$(BIN)/atum-mailer api-bench $(ARGS)
 
 outage: $(VENV)/.ready  ## play an outage of the provider with mails waiting; last line is JSON
 	@$(BIN)/atum-mailer outage $(ARGS)

@@ -252,6 +252,7 @@ def listing(
     )
     looked = rows[0]
     mails = [row for row in rows if row.id is not None]
+    following: UUID | None
     if mails and offset + len(mails) < looked.matched:
         following = mails[-1].id
     else:

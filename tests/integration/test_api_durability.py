@@ -165,7 +165,9 @@ class Load:
         assert len(stored) == len(set(stored))
         assert set(self.answered) <= set(stored) <= self._tried
         with psycopg.connect(url) as connection:
-            ids = dict(connection.execute("SELECT subject, id::text FROM atum.mail").fetchall())
+            ids: dict[str, str] = dict(
+                connection.execute("SELECT subject, id::text FROM atum.mail").fetchall()
+            )
         assert {subject: ids[subject] for subject in self.answered} == self.answered
 
     def _run(self) -> None:

@@ -12,11 +12,13 @@ from atum_schema.errors import AtumError
 
 _COMMANDS: Final = {
     "api": "atum_ops.cli.api",
+    "api-bench": "atum_ops.cli.api_bench",
     "bench": "atum_ops.cli.bench",
     "chaos": "atum_ops.cli.chaos",
     "client": "atum_ops.cli.client",
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
+    "intake": "atum_ops.cli.parts",
     "keys": "atum_ops.cli.keys",
     "mail": "atum_ops.cli.mail",
     "migrate": "atum_ops.cli.migrate",
@@ -41,7 +43,9 @@ class _Lazy(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(_COMMANDS[cmd_name]), cmd_name.replace("-", "_")
+        )
         return command
 
     def resolve_command(

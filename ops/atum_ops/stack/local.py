@@ -30,7 +30,7 @@ class LocalStack:
     A server named by `database_url` or `amqp_url` is used as it is. For each that is not named a private,
     empty node starts on 127.0.0.1, both at once, with its data in a directory of this run below `directory`;
     leaving kills the nodes and removes their data. Servers that are not installed are installed with
-    apt-get where root's rights are at hand and `may_install` allows it. Entering raises StackError, saying
+    apt-get where root's rights are at hand and `may_install` allows it. Who needs no RabbitMQ says `broker=False`. Entering raises StackError, saying
     what to install or to change, when a server cannot be had; nothing is left running then.
     """
 
@@ -40,12 +40,14 @@ class LocalStack:
         *,
         database_url: str | None = None,
         amqp_url: str | None = None,
+        broker: bool = True,
         may_install: bool = True,
         places: Places | None = None,
     ) -> None:
         self._directory = directory
         self._database_url = database_url
         self._amqp_url = amqp_url
+        self._needs_broker = broker and amqp_url is None
         self._may_install = may_install
         self._places = places or usual_places()
         self._exit = ExitStack()
@@ -74,10 +76,8 @@ class LocalStack:
             broker = None if self._amqp_url is None else describe_broker(self._amqp_url)
             self._provide_programs()
             self._start_nodes(undo)
-            self._description = (
-                database or _private(_started(self.postgres)),
-                broker or _private(_started(self.rabbit)),
-            )
+            nodes = (database or _private(_started(self.postgres)), broker or self._describe_rabbit())
+            self._description = nodes
             self._exit = undo.pop_all()
         return self
 
@@ -86,11 +86,14 @@ class LocalStack:
     ) -> None:
         self._exit.close()
 
+    def _describe_rabbit(self) -> str:
+        return "no RabbitMQ" if self.rabbit is None else _private(self.rabbit)
+
     def _provide_programs(self) -> None:
         missing = []
         if self._database_url is None and find_postgres(self._places) is None:
             missing.append(POSTGRES_PACKAGE)
-        if self._amqp_url is None and find_rabbit(self._places) is None:
+        if self._needs_broker and find_rabbit(self._places) is None:
             missing.append(RABBIT_PACKAGE)
         if missing and not self._may_install:
             raise StackError(remedy(missing))
@@ -98,7 +101,7 @@ class LocalStack:
             install(missing, self._places)
 
     def _start_nodes(self, undo: ExitStack) -> None:
-        if self._database_url is not None and self._amqp_url is not None:
+        if self._database_url is not None and not self._needs_broker:
             return
         run = undo.enter_context(run_directory(self._directory))
         nodes: list[Node] = []
@@ -106,7 +109,7 @@ class LocalStack:
             self.postgres = PostgresNode(run / "postgres", places=self._places)
             note_elsewhere(run, self.postgres.directory)
             nodes.append(self.postgres)
-        if self._amqp_url is None:
+        if self._needs_broker:
             self.rabbit = RabbitNode(run / "rabbit", places=self._places)
             nodes.append(self.rabbit)
         for node in nodes:

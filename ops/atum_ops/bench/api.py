@@ -1,0 +1,148 @@
+"""How fast the API takes mail: durable, the API on one core, everything else on the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import psycopg
+import uvloop
+
+from atum_ops.bench import http, runs
+from atum_ops.service import Service
+from atum_ops.stack.local import LocalStack
+from atum_ops.stack.ports import free_port
+from atum_producers.api import clients_store, keys
+from atum_producers.api.clients_store import Scope
+from atum_schema.document import mail_to_document
+from atum_schema.encryption import new_key
+from atum_schema.errors import StackError
+from atum_schema.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: What an API process has to take per second.
+SINGLES_BAR: Final = 1500.0
+ARRAYS_BAR: Final = 8000.0
+_CLIENT: Final = "bench"
+_STARTED_S: Final = 30.0
+_SINGLE_CONNECTIONS: Final = 48
+_ARRAY_CONNECTIONS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One measurement: mails of about 2 KB, every one answered with 202 and found in the log."""
+
+    requests_per_second: float
+    mails_per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """The API that is measured."""
+
+    port: int
+    database_url: str
+    key: str
+
+
+@contextmanager
+def stand(directory: Path) -> Iterator[Stand]:
+    """Run a private PostgreSQL and one API process, which has one core of its own if there are several."""
+    with ExitStack() as stack:
+        postgres = stack.enter_context(LocalStack(directory, broker=False))
+        migrate(postgres.database_url)
+        key = keys.new_key()
+        with psycopg.connect(postgres.database_url) as connection:
+            clients_store.create(
+                connection,
+                name=_CLIENT,
+                scopes=[Scope.SEND],
+                domains=[],
+                rate=None,
+                key_id=key.id,
+                digest=key.digest,
+            )
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atum-bench-")))
+        port = free_port()
+        environment = {
+            "ATUM_DATABASE_URL": postgres.database_url,
+            "ATUM_CONTENT_KEYS": new_key("bench"),
+            "ATUM_API_PORT": str(port),
+        }
+        api = stack.enter_context(Service(["api"], environment=environment, log=logs / "api.log"))
+        _await_serving(api)
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(api.pid, cores[:1])
+        os.sched_setaffinity(0, cores[1:] or cores)
+        stack.callback(os.sched_setaffinity, 0, cores)
+        yield Stand(port=port, database_url=postgres.database_url, key=key.text)
+
+
+def _await_serving(api: Service) -> None:
+    deadline = time.monotonic() + _STARTED_S
+    while "api: serving" not in api.output():
+        if not api.running or time.monotonic() > deadline:
+            raise StackError(f"the API did not start: {api.output()[-2000:]}")
+        time.sleep(0.05)
+
+
+def singles(at: Stand, number: int) -> Round:
+    """Hand over mails one by one."""
+    bodies = [orjson.dumps(_document(place)) for place in range(number)]
+    return _measure(at, bodies, mails=number, connections=_SINGLE_CONNECTIONS)
+
+
+def arrays(at: Stand, number: int, *, each: int) -> Round:
+    """Hand over mails in arrays of `each`."""
+    bodies = [
+        orjson.dumps([_document(place) for place in range(first, min(first + each, number))])
+        for first in range(0, number, each)
+    ]
+    return _measure(at, bodies, mails=number, connections=_ARRAY_CONNECTIONS)
+
+
+def _document(number: int) -> dict[str, Any]:
+    return mail_to_document(runs.mail(number))
+
+
+def _measure(at: Stand, bodies: list[bytes], *, mails: int, connections: int) -> Round:
+    headers = {"Authorization": f"Bearer {at.key}", "X-Run": secrets.token_hex(4)}
+    requests = [http.request("/v1/mails", body, headers) for body in bodies]
+    before = _stored(at)
+    measured = _run(lambda: http.load(at.port, iter(requests), connections=connections))
+    if measured.statuses != {202: len(bodies)}:
+        raise StackError(f"not every request was taken; answers by status: {measured.statuses}")
+    if _stored(at) - before != mails:
+        raise StackError(f"{mails} mails were taken, and {_stored(at) - before} are in the log")
+    waits = sorted(measured.waits)
+    return Round(
+        requests_per_second=len(bodies) / measured.seconds,
+        mails_per_second=mails / measured.seconds,
+        p50_ms=waits[len(waits) // 2] * 1000,
+        p99_ms=waits[int(len(waits) * 0.99)] * 1000,
+    )
+
+
+def _run(work: Callable[[], Any]) -> http.Measured:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        measured: http.Measured = runner.run(work())
+    return measured
+
+
+def _stored(at: Stand) -> int:
+    with psycopg.connect(at.database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM atum.mail").fetchone()
+    return 0 if row is None else int(row[0])
