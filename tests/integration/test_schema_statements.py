@@ -49,7 +49,7 @@ ROW_OF_STATEMENT: Final = 2
 
 
 def sources() -> list[Path]:
-    stores = [path for root in ("producers", "workers") for path in ROOT.glob(f"{root}/*/*store.py")]
+    stores = [path for root in ("producers", "workers") for path in ROOT.glob(f"{root}/**/*store.py")]
     return sorted(
         [
             *stores,
@@ -65,14 +65,18 @@ def sources() -> list[Path]:
     )
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts[1:])
+
+
 def statements() -> dict[str, str]:
     """Every module-level constant that holds a statement, as the module itself has it."""
     found = {}
     for path in sources():
-        module = importlib.import_module(".".join(path.with_suffix("").parts[-2:]))
+        module = importlib.import_module(module_name(path))
         for name, value in vars(module).items():
             if name.isupper() and isinstance(value, str) and STATEMENT.match(value):
-                found[f"{path.parent.name}.{path.stem}.{name}"] = value
+                found[f"{module_name(path)}.{name}"] = value
     return found
 
 
@@ -162,7 +166,7 @@ def readers() -> list[tuple[str, str]]:
     """Find each function that reads rows into a class of ours: (class, statement), qualified by module."""
     found = []
     for path in sources():
-        module = f"{path.parent.name}.{path.stem}"
+        module = module_name(path)
         for function in ast.walk(ast.parse(path.read_text())):
             if isinstance(function, ast.FunctionDef):
                 calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and node.args]

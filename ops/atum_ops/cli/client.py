@@ -9,6 +9,7 @@ import click
 
 from atum_ops import show
 from atum_producers.api import clients_store, keys
+from atum_producers.api.access import REFRESH_S
 from atum_producers.api.clients_store import Scope
 from atum_schema import database, settings
 from atum_schema.addresses import parse_address
@@ -95,7 +96,7 @@ def list_all(form: str) -> None:
     with database.connect(settings.load_database_url(), name="cli") as connection:
         clients = clients_store.list_all(connection)
     if form == "json":
-        show.json(clients)
+        show.json([one._asdict() for one in clients])
         return
     show.table(
         "Clients",
@@ -157,7 +158,7 @@ def revoke(name: str, yes: bool) -> None:
       atum-mailer client revoke shop --yes
     """
     if not yes:
-        click.echo(f"the keys of {name!r} would end within {2} s, for ever; repeat with --yes to do it")
+        click.echo(f"the keys of {name!r} would end within {REFRESH_S:.0f} s, for ever; repeat with --yes to do it")
         return
     with database.connect(settings.load_database_url(), name="cli") as connection, connection.transaction():
         if not clients_store.revoke(connection, name=name):

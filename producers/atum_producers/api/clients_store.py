@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from atum_schema.script import Script, Statement, blocking
 
@@ -24,8 +23,7 @@ class Scope(StrEnum):
     MANAGE = "manage"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveKey:
+class LiveKey(NamedTuple):
     """A key that opens the door, and for whom."""
 
     id: str
@@ -47,13 +45,8 @@ WHERE k.revoked_at IS NULL AND c.revoked_at IS NULL AND (k.expires_at IS NULL OR
 
 def reading_live() -> Script[list[LiveKey]]:
     """Give every key that is valid now."""
-    rows = yield Statement(LIVE, {}, _live)
+    rows = yield Statement(LIVE, {}, LiveKey)
     return rows
-
-
-def _live(*columns: object) -> LiveKey:
-    names = ("id", "digest", "client", "scopes", "domains", "rate")
-    return LiveKey(**dict(zip(names, columns, strict=True)))  # type: ignore[arg-type]
 
 
 CREATE = """
@@ -115,8 +108,7 @@ def revoking(*, name: str) -> Script[bool]:
     return bool(rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class Listed(NamedTuple):
     """A client as operators see it."""
 
     name: str
@@ -143,13 +135,8 @@ GROUP BY c.name ORDER BY c.name
 
 def listing() -> Script[list[Listed]]:
     """Give all clients, those that were revoked too."""
-    rows = yield Statement(LIST, {}, _listed)
+    rows = yield Statement(LIST, {}, Listed)
     return rows
-
-
-def _listed(*columns: object) -> Listed:
-    names = ("name", "scopes", "domains", "rate", "keys", "created_at", "revoked_at", "next_expiry")
-    return Listed(**dict(zip(names, columns, strict=True)))  # type: ignore[arg-type]
 
 
 create = blocking(creating)
