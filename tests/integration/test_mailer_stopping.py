@@ -15,6 +15,7 @@ from tests.system import System, letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from tests.nodes import Databases, VirtualHosts
 
@@ -67,21 +68,26 @@ def test_a_mail_cancelled_before_its_posting_mark_is_never_posted(database_url: 
 
 
 def test_what_cancel_calls_canceled_is_not_posted_however_close_the_race(system: System) -> None:
-    ids = system.mailer.enqueue(letters(300, name="race"))
     answers: dict[str, str] = {}
 
-    def cancel(part: int) -> None:
-        for one in ids[part::3]:
+    def cancel(some: list[UUID]) -> None:
+        for one in some:
             answers[str(one)] = system.mailer.cancel(one).status.value
 
-    threads = [threading.Thread(target=cancel, args=(part,)) for part in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    ids: list[UUID] = []
+    deadline = time.monotonic() + 20
+    # Who wins depends on the machine: again until both have.
+    while len({status == "canceled" for status in answers.values()}) < 2 and time.monotonic() < deadline:
+        wave = system.mailer.enqueue(letters(300, name="race"))
+        threads = [threading.Thread(target=cancel, args=(wave[part::3],)) for part in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ids += wave
     system.settled()
     copies = dict(zip(map(str, ids), system.copies(ids), strict=True))
-    assert len(answers) == 300
+    assert len(answers) == len(ids)
     assert "canceled" in answers.values()
     assert {one: copies[one] for one in copies} == {
         one: int(status != "canceled") for one, status in answers.items()
