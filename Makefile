@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench api-bench outage lint format clean
+.PHONY: help setup demo test matrix bench api-bench fuzz outage lint format clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; la
 
 api-bench: $(VENV)/.ready  ## measure how fast the API takes mail; last line is JSON
 	@$(BIN)/atum-mailer api-bench $(ARGS)
+
+fuzz: $(VENV)/.ready  ## send the API thousands of requests made from its OpenAPI document; last line is JSON
+	@$(BIN)/python -m atum_ops.stack.ensure
+	@$(BIN)/python -m tests.fuzzing $(ARGS)
 
 outage: $(VENV)/.ready  ## play an outage of the provider with mails waiting; last line is JSON
 	@$(BIN)/atum-mailer outage $(ARGS)

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from atum_producers import store
-from atum_producers.handing_over import Desk, failure, uncertainty
+from atum_producers.handing_over import Desk, closed, failure, uncertainty
 from atum_schema import database
+from atum_schema import settings as settings_module
 from atum_schema.mail import Mail
 from atum_schema.script import run_async
 from atum_schema.status import ENDED
@@ -34,15 +34,19 @@ _POLL_S = 0.05
 class AsyncMailer:
     """Hands mail over to the log from one event loop; the twin of `Mailer`, with the same SQL and decisions.
 
-    Made anywhere; connections are opened on first use, in the loop that uses it. Close with `await close()` or an
-    `async with` block. Raises `SettingsError` when a setting is missing or wrong.
+    Made anywhere; connections are opened on first use, and belong to the event loop that runs then: another loop needs
+    another mailer, and gets a `RuntimeError` from this one. Close with `await close()` or an `async with` block.
+    Raises `SettingsError` when a setting is missing or wrong.
     """
 
     def __init__(
         self, *, client: str = "default", settings: Settings | None = None, pool_size: int = 4
     ) -> None:
-        self._desk = Desk(client=client, settings=settings)
+        self._settings = settings or settings_module.load()
+        self._desk = Desk.of(self._settings, client=client)
         self._pool_size = pool_size
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: AsyncConnectionPool[AsyncConnection] | None = None
 
     async def __aenter__(self) -> Self:
@@ -52,10 +56,10 @@ class AsyncMailer:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections of this mailer (never one that was passed in)."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        """Close the connections of this mailer for good, as `Mailer.close` does."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.close()
 
     @overload
     async def enqueue(
@@ -120,7 +124,7 @@ class AsyncMailer:
         try:
             async with self._use(None) as connection:
                 return await self._store(connection, offer)
-        except (PoolTimeout, psycopg.Error) as error:
+        except psycopg.Error as error:
             raise failure(error) from error
 
     async def _store(self, connection: psycopg.AsyncConnection[Any], offer: Offer) -> list[UUID]:
@@ -144,14 +148,24 @@ class AsyncMailer:
         if connection is not None:
             yield connection
             return
-        if self._pool is None:
-            # Made here and not before: it belongs to the loop that runs now.
-            self._pool = database.async_pool(
-                self._desk.database_url, name="async-mailer", size=self._pool_size
-            )
-        await self._pool.open()
-        async with self._pool.connection() as pooled:
+        pool = self._pool_of_this_loop()
+        await pool.open()
+        async with pool.connection() as pooled:
             yield pooled
+
+    def _pool_of_this_loop(self) -> AsyncConnectionPool[AsyncConnection]:
+        if self._closed:
+            raise closed()
+        loop = asyncio.get_running_loop()
+        if self._pool is None:
+            self._loop = loop
+            self._pool = database.async_pool(
+                self._settings.database_url.get_secret_value(), name="async-mailer", size=self._pool_size
+            )
+        elif self._loop is not loop:
+            # Its workers live in the other loop, so this one would wait for them for ever.
+            raise RuntimeError("this AsyncMailer has connections in another event loop; make one per loop")
+        return self._pool
 
 
 async def _begin(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from atum_schema import acceptance
-from atum_schema import settings as settings_module
 from atum_schema.accept import Accepted, accepting
 from atum_schema.acceptance import Offer
 from atum_schema.errors import AtumError, EnqueueFailed, EnqueueUncertain, MailRejected
@@ -18,28 +17,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from atum_schema.encryption import Keyring
     from atum_schema.script import Script
     from atum_schema.settings import Settings
 
 
 class Desk:
-    """Where one client's mails are made ready for the log. Pure but for reading the settings when it is made.
+    """Where one client's mails are made ready for the log. Pure.
 
-    Raises `MailRejected` for an empty client, `SettingsError` when a setting is missing or wrong.
+    Raises `MailRejected` for an empty client.
     """
 
-    def __init__(self, *, client: str, settings: Settings | None = None) -> None:
+    def __init__(self, *, client: str, lanes: tuple[str, ...], keyring: Keyring) -> None:
         if not client:
             raise MailRejected("client", "is empty")
         self.client = client
-        self.settings = settings or settings_module.load()
-        self.keyring = self.settings.keyring()
-        self.lanes = acceptance.LanePolicy(names=self.settings.lane_names)
+        self.keyring = keyring
+        self.lanes = acceptance.LanePolicy(names=lanes)
 
-    @property
-    def database_url(self) -> str:
-        """Where the log is."""
-        return self.settings.database_url.get_secret_value()
+    @classmethod
+    def of(cls, settings: Settings, *, client: str) -> Self:
+        """Make the desk of a client as the settings want it. Raises `SettingsError`."""
+        return cls(client=client, lanes=settings.lane_names, keyring=settings.keyring())
 
     def offer(self, mail: Mail | Sequence[Mail], keys: Sequence[str]) -> Offer:
         """Make mails ready; `keys` repeats an earlier call. Raises `MailRejected`."""
@@ -59,8 +58,15 @@ class Desk:
         return answer.ids
 
 
-def failure(error: PoolTimeout | psycopg.Error) -> EnqueueFailed:
+def closed() -> PoolClosed:
+    """Make the error of a call that needs a connection of a mailer that was closed."""
+    return PoolClosed("the mailer is closed")
+
+
+def failure(error: psycopg.Error) -> EnqueueFailed:
     """Say what an error means after which certainly nothing is stored."""
+    if isinstance(error, PoolClosed):
+        return EnqueueFailed("the mailer is closed")
     if isinstance(error, PoolTimeout):
         return EnqueueFailed("no connection to the database in time")
     if isinstance(error, psycopg.errors.UndefinedTable):

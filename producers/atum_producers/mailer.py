@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from atum_producers import store
-from atum_producers.handing_over import Desk, failure, uncertainty
+from atum_producers.handing_over import Desk, closed, failure, uncertainty
 from atum_schema import database
+from atum_schema import settings as settings_module
 from atum_schema.mail import Mail
 from atum_schema.script import run
 from atum_schema.status import ENDED
@@ -41,9 +41,11 @@ class Mailer:
     def __init__(
         self, *, client: str = "default", settings: Settings | None = None, pool_size: int = 4
     ) -> None:
-        self._desk = Desk(client=client, settings=settings)
+        settings = settings or settings_module.load()
+        self._desk = Desk.of(settings, client=client)
+        self._closed = False
         self._pool: ConnectionPool[Connection] = database.pool(
-            self._desk.database_url, name="mailer", size=pool_size
+            settings.database_url.get_secret_value(), name="mailer", size=pool_size
         )
 
     def __enter__(self) -> Self:
@@ -53,7 +55,12 @@ class Mailer:
         self.close()
 
     def close(self) -> None:
-        """Close the connections of this mailer (never one that was passed in)."""
+        """Close the connections of this mailer (never one that was passed in), for good; twice is once.
+
+        What needs one of them afterwards fails: `enqueue` with `EnqueueFailed`, the others with
+        `psycopg_pool.PoolClosed`.
+        """
+        self._closed = True
         self._pool.close()
 
     @overload
@@ -126,7 +133,7 @@ class Mailer:
         try:
             with self._use(None) as connection:
                 return self._store(connection, offer)
-        except (PoolTimeout, psycopg.Error) as error:
+        except psycopg.Error as error:
             raise failure(error) from error
 
     def _store(self, connection: psycopg.Connection[Any], offer: Offer) -> list[UUID]:
@@ -149,6 +156,8 @@ class Mailer:
         if connection is not None:
             yield connection
             return
+        if self._closed:
+            raise closed()
         self._pool.open()
         with self._pool.connection() as pooled:
             yield pooled

@@ -218,6 +218,8 @@ class Page:
     matched: int
     #: Where the next page begins; None: there is none.
     before: UUID | None
+    #: The oldest mail that was looked at, when there may be older ones; None: the log was looked at to its end.
+    end: UUID | None
 
 
 def listing(
@@ -252,12 +254,9 @@ def listing(
     )
     looked = rows[0]
     mails = [row for row in rows if row.id is not None]
-    following: UUID | None
-    if mails and offset + len(mails) < looked.matched:
-        following = mails[-1].id
-    else:
-        following = looked.last if looked.scanned == SCANNED else None
-    return Page(mails=mails, matched=looked.matched, before=following)
+    end = looked.last if looked.scanned == SCANNED else None
+    following = mails[-1].id if mails and offset + len(mails) < looked.matched else end
+    return Page(mails=mails, matched=looked.matched, before=following, end=end)
 
 
 def _address_pattern(address: str | None) -> str | None:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import orjson
 
+from atum_schema import limits
 from atum_schema.document import content_of, mail_to_document
 from atum_schema.errors import MailRejected
 from atum_schema.ids import new_mail_id
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 CHUNK: Final = 500
 """Mails per statement."""
 
-OWN_KEY: Final = "mail:"
+OWN_KEY: Final = limits.IDEMPOTENCY_KEY_RESERVED_PREFIX
 """What the key of a mail without an application's own key begins with; its id follows."""
 
 
@@ -76,9 +77,16 @@ class LanePolicy:
 
 
 def prepare(
-    mails: Sequence[Mail], *, lanes: LanePolicy, keyring: Keyring, keys: Sequence[str] = ()
+    mails: Sequence[Mail],
+    *,
+    lanes: LanePolicy,
+    keyring: Keyring,
+    keys: Sequence[str] = (),
+    ids: Sequence[UUID | None] = (),
 ) -> list[Row]:
     """Turn mails into rows; `keys` (from `EnqueueUncertain`) repeats an earlier call, in the same order.
+
+    `ids` are the ids that the mails come with, None where one is still to be assigned.
 
     Raises `MailRejected` for an unknown lane, with the mail's index if there are several.
     """
@@ -88,7 +96,8 @@ def prepare(
             lane = lanes.choose(mail)
         except MailRejected as rejection:
             raise rejection.at(place) if len(mails) > 1 else rejection from None
-        rows.append(_row(mail, lane, keyring, keys[place] if keys else mail.idempotency_key))
+        key = keys[place] if keys else mail.idempotency_key
+        rows.append(_row(mail, lane, keyring, key, ids[place] if ids else None))
     return rows
 
 
@@ -107,9 +116,9 @@ def as_one(rows: Sequence[Row], key: str) -> list[Row]:
     ]
 
 
-def _row(mail: Mail, lane: str, keyring: Keyring, key: str | None) -> Row:
+def _row(mail: Mail, lane: str, keyring: Keyring, key: str | None, given: UUID | None) -> Row:
     own = key is None or key.startswith(OWN_KEY)
-    mail_id = UUID(key[len(OWN_KEY) :]) if key is not None and own else new_mail_id()
+    mail_id = _id_of(key) if key is not None and own else given or new_mail_id()
     content = content_of(mail)
     return Row(
         mail,
@@ -120,6 +129,13 @@ def _row(mail: Mail, lane: str, keyring: Keyring, key: str | None) -> Row:
         keyring.encrypt(mail_id, content),
         b"" if own else _fingerprint(mail, lane),
     )
+
+
+def _id_of(key: str) -> UUID:
+    try:
+        return UUID(key[len(OWN_KEY) :])
+    except ValueError:
+        raise MailRejected("keys", f"has {key!r}, which is not a key of an earlier call") from None
 
 
 def _fingerprint(mail: Mail, lane: str) -> bytes:

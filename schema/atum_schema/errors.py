@@ -59,16 +59,14 @@ class EnqueueFailed(AtumError):
 
 
 class EnqueueUncertain(AtumError):
-    """The connection died during COMMIT, so the mails may or may not be stored.
+    """The connection died during COMMIT (or before a confirm), so the mails may or may not be stored.
 
     Repeating the same call with the same `keys` is safe: what was stored is found again by its key.
     """
 
-    def __init__(self, keys: tuple[str, ...]) -> None:
+    def __init__(self, keys: tuple[str, ...], *, why: str = "the connection died during COMMIT") -> None:
         self.keys = keys
-        super().__init__(
-            f"the connection died during COMMIT; repeat with the same idempotency keys ({len(keys)} in .keys)"
-        )
+        super().__init__(f"{why}; repeat with the same idempotency keys ({len(keys)} in .keys)")
 
 
 class MailNotFound(AtumError, LookupError):

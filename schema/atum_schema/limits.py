@@ -42,6 +42,8 @@ STREAM_CHARACTERS: Final = 30
 LANE_CHARACTERS: Final = 32
 #: Longest idempotency key, in characters.
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
+#: Idempotency keys that start so are ours: what follows is the id of a mail that has no key of its own.
+IDEMPOTENCY_KEY_RESERVED_PREFIX: Final = "mail:"
 #: File extensions that Postmark refuses to carry, ErrorCode 411 (Postmark developer docs, Attachments).
 FORBIDDEN_EXTENSIONS: Final = frozenset(
     (  # noqa: SIM905 (one word a line reads worse)

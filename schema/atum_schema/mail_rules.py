@@ -93,7 +93,13 @@ def checked_lane(value: str) -> str:
 def checked_key(value: str) -> str:
     """Check an idempotency key."""
     wanted = "printable ASCII without a space at either end"
-    return _checked_name("idempotency_key", value, _KEY, limits.IDEMPOTENCY_KEY_CHARACTERS, wanted)
+    key = _checked_name("idempotency_key", value, _KEY, limits.IDEMPOTENCY_KEY_CHARACTERS, wanted)
+    if key.startswith(limits.IDEMPOTENCY_KEY_RESERVED_PREFIX):
+        raise MailRejected(
+            "idempotency_key",
+            f"is {key!r}; keys that begin with {limits.IDEMPOTENCY_KEY_RESERVED_PREFIX!r} are reserved",
+        )
+    return key
 
 
 def _checked_name(field: str, value: str, pattern: re.Pattern[str], limit: int, wanted: str) -> str:

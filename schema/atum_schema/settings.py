@@ -145,10 +145,16 @@ class Settings(BaseSettings):
         30.0, gt=0, le=600, description="How long a client may take to send a request's body."
     )
     api_store_timeout_s: float = Field(
-        10.0, gt=0, le=300, description="How long a request waits for the database, before it is told to come back."
+        10.0,
+        gt=0,
+        le=300,
+        description="How long a request waits for the database, before it is told to come back.",
     )
     api_connections: int = Field(
-        4000, ge=10, le=100_000, description="Connections that are open at once; beyond, the idlest is closed."
+        4000,
+        ge=10,
+        le=100_000,
+        description="Connections that are open at once; beyond, the idlest is closed.",
     )
 
     pull_after_s: float = Field(

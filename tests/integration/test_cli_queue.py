@@ -16,6 +16,7 @@ def test_an_empty_queue_has_no_lanes_and_no_dead_letters(place: Place) -> None:
         "windows": [],
         "dead": 0,
         "dead_unpublished": 0,
+        "rejected_jobs": {},
     }
     assert place.run("queue", "status").out.endswith("dead letters: 0\n")
 
@@ -65,6 +66,7 @@ def test_every_mail_is_counted_where_it_is(place: Place) -> None:
         ],
         "dead": 2,
         "dead_unpublished": 1,
+        "rejected_jobs": {},
     }
     assert all(0 < age < 60 for age in ages)
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/producing.md")
 
 # What the pages take for granted: the application's database, and Django set up as in any project.
 PRELUDE = """
@@ -46,6 +45,27 @@ from django.db import connections
 connections.close_all()
 mailer.close()
 """
+# The page has an application and tests, and whoever reads it knows how to run those.
+CALLING = """
+import httpx
+
+async def post():
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as client:
+        answer = await client.post("http://shop.example.com/orders/4716")
+        assert answer.status_code == 201
+        assert (await app.state.mailer.wait(answer.json()["mail"], timeout=10)).status == "sent"
+
+asyncio.run(post())
+# Where the asynchronous view had its connection.
+asyncio.run(sync_to_async(connections.close_all)())
+"""
+PYTEST = ("-m", "pytest", "-q", "-s", "-W", "error", "-p", "no:cacheprovider")
+#: How each page is run, what comes behind its code, and what is printed besides.
+PAGES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "README.md": ((), CLOSING, ""),
+    "docs/producing.md": (PYTEST, CLOSING + CALLING, r"\.{5}.*5 passed in .*"),
+}
 
 
 @pytest.fixture
@@ -69,22 +89,25 @@ def promised(code: str) -> list[str]:
 def test_the_code_of_the_page_runs_in_order_and_prints_what_its_comments_say(
     page: str, system: System, tmp_path: Path
 ) -> None:
+    how, behind, verdict = PAGES[page]
     code = "\n".join(blocks(page))
     expected = promised(code)
     assert expected
     assert len(expected) == code.count("print(")
     script = tmp_path / "page.py"
-    script.write_text(f"{PRELUDE}\n{code}\n{CLOSING}")
+    script.write_text(f"{PRELUDE}\n{code}\n{behind}")
     ended = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", *how, str(script)],
         env={**without_ours(os.environ), **system.environment},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines() == expected
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+    lines = ended.stdout.splitlines()
+    assert lines[: len(expected)] == expected
+    assert re.fullmatch(verdict, "".join(lines[len(expected) :]))
 
 
 def test_a_mail_that_opens_the_callers_transaction_is_gone_when_it_rolls_back(database_url: str) -> None:

@@ -133,3 +133,14 @@ def test_ids_are_given_in_the_order_of_time() -> None:
     assert len(set(ids)) == 50
     assert all(isinstance(mail_id, uuid.UUID) and mail_id.version == 7 for mail_id in ids)
     assert ids == sorted(ids)
+
+
+def test_a_key_of_an_application_cannot_be_one_of_ours() -> None:
+    with pytest.raises(MailRejected, match="reserved") as caught:
+        mail(idempotency_key="mail:welcome")
+    assert caught.value.field == "idempotency_key"
+
+
+def test_a_key_that_no_earlier_call_can_have_had_is_refused() -> None:
+    with pytest.raises(MailRejected, match="not a key of an earlier call"):
+        rows(mail(), keys=("mail:welcome",))

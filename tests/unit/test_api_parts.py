@@ -126,7 +126,7 @@ def test_at_most_twenty_mails_are_named_when_all_are_bad() -> None:
     with pytest.raises(Problem) as caught:
         drafts([letter(to="x")] * 100)
     assert caught.value.kind is Kind.MAIL_REJECTED
-    assert len(caught.value.extra["errors"]) == drafts_module._MOST_ERRORS
+    assert len(caught.value.extra["errors"]) == drafts_module.MOST_ERRORS
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001

@@ -158,7 +158,9 @@ def revoke(name: str, yes: bool) -> None:
       atum-mailer client revoke shop --yes
     """
     if not yes:
-        click.echo(f"the keys of {name!r} would end within {REFRESH_S:.0f} s, for ever; repeat with --yes to do it")
+        click.echo(
+            f"the keys of {name!r} would end within {REFRESH_S:.0f} s, for ever; repeat with --yes to do it"
+        )
         return
     with database.connect(settings.load_database_url(), name="cli") as connection, connection.transaction():
         if not clients_store.revoke(connection, name=name):

@@ -1,10 +1,10 @@
-"""`relay` and `worker`: the parts that run for ever."""
+"""`relay`, `intake` and `worker`: the parts that run for ever."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -22,17 +22,24 @@ def relay() -> None:
     """
     from atum_producers.relay import Relay
 
-    _log_to_stderr()
-    part = Relay(settings.load())
+    log_to_stderr()
+    _run_until_signalled(Relay(settings.load()))
 
-    def stop(signum: int, frame: Any) -> None:
-        del signum, frame
-        part.stop()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    leash.hold()
-    part.run()
+@click.command()
+def intake() -> None:
+    """Store the jobs that producers put into the queue mail.intake. Run as many as you like.
+
+    SIGTERM finishes the transaction in hand; what is not stored stays in the queue.
+
+    \b
+    Example:
+      ATUM_DATABASE_URL=… ATUM_AMQP_URL=… ATUM_CONTENT_KEYS_FILE=/run/keys atum-mailer intake
+    """
+    from atum_producers.intake import Intake
+
+    log_to_stderr()
+    _run_until_signalled(Intake(settings.load()))
 
 
 @click.command()
@@ -48,12 +55,30 @@ def worker(threads: int | None) -> None:
     """
     from atum_workers.main import run
 
-    _log_to_stderr()
+    log_to_stderr()
     leash.hold()
     run(settings.load(**({} if threads is None else {"threads": threads})))
 
 
-def _log_to_stderr() -> None:
+class _Part(Protocol):
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def _run_until_signalled(part: _Part) -> None:
+    def stop(signum: int, frame: Any) -> None:
+        del signum, frame
+        part.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    leash.hold()
+    part.run()
+
+
+def log_to_stderr() -> None:
+    """Log as a part that runs for ever does: to stderr, without the noise of libraries."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # One line per request is noise, and names the provider's URL.

@@ -7,6 +7,7 @@ import getpass
 import click
 
 from atum_ops import pausing, reading, show, windows
+from atum_producers import intake_store
 from atum_schema import database, settings
 from atum_schema.flow import OPEN
 from atum_schema.flow_remedies import remedy
@@ -34,9 +35,18 @@ def status(form: str) -> None:
         lanes = reading.lanes(connection)
         states = windows.windows(connection, {lane.lane: lane.due + lane.sending for lane in lanes})
         dead, unpublished = reading.dead_letters(connection)
+        rejected = intake_store.rejected_jobs(connection)
     if form == "json":
         documents = [windows.document(state) for state in states]
-        show.json({"lanes": lanes, "windows": documents, "dead": dead, "dead_unpublished": unpublished})
+        show.json(
+            {
+                "lanes": lanes,
+                "windows": documents,
+                "dead": dead,
+                "dead_unpublished": unpublished,
+                "rejected_jobs": rejected,
+            }
+        )
         return
     rows = [
         (s.lane, s.due, s.later, s.sending, s.unknown, f"{s.batches} of {s.window}", show.age(s.oldest_s))
@@ -50,6 +60,11 @@ def status(form: str) -> None:
     click.echo(
         f"dead letters: {dead:,}" + (f" ({unpublished:,} not in mail.dead yet)" if unpublished else "")
     )
+    if rejected:
+        fields = ", ".join(f"{field}: {number:,}" for field, number in rejected.items())
+        click.echo(
+            f"jobs ever rejected by the intake: {sum(rejected.values()):,} ({fields}); see mail.rejected"
+        )
 
 
 @queue.command()

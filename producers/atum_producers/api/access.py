@@ -125,16 +125,18 @@ class Access:
         return True
 
 
+def may_send_as(client: LiveKey, mail: Mail) -> bool:
+    """Whether the client may use the domain of a mail's From."""
+    return not client.domains or mail.sender.domain in client.domains
+
+
 def check_senders(client: LiveKey, mails: Iterable[Mail]) -> None:
     """Refuse a From domain that the client may not use. Raises `Problem`."""
-    if not client.domains:
-        return
     for place, mail in enumerate(mails):
-        domain = mail.sender.domain.lower()
-        if domain not in client.domains:
+        if not may_send_as(client, mail):
             raise Problem(
                 Kind.SENDER_NOT_ALLOWED,
-                f"{client.client!r} may not send from {domain!r}; it may from {', '.join(client.domains)}",
+                f"{client.client!r} may not send from {mail.sender.domain!r}; it may from {', '.join(client.domains)}",
                 index=place,
                 field="from",
             )

@@ -13,11 +13,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from atum_producers.api import writer
+from atum_producers.api import openapi, postmark, writer
 from atum_producers.api.access import Access
 from atum_producers.api.bodies import Bodies
+from atum_producers.api.documentation import Documentation
 from atum_producers.api.health import Health
 from atum_producers.api.mails import Mails
+from atum_producers.api.postmark import dialect
+from atum_producers.api.postmark.dialect import Paths
+from atum_producers.api.postmark.texts import Refused
 from atum_producers.api.problems import Kind, Problem, answer
 from atum_producers.api.service import Service
 from atum_producers.api.writer import Writer
@@ -68,21 +72,27 @@ def application(settings: Settings) -> Starlette:
                 stack.push_async_callback(_ended, asyncio.create_task(_watched(work)))
             yield
 
-    return Starlette(
+    app = Starlette(
         routes=_routes(service),
         lifespan=lifespan,
-        middleware=[Middleware(Guard)],
-        exception_handlers={Problem: _problem, HTTPException: _http},
+        middleware=[Middleware(Guard), Middleware(Paths)],
+        exception_handlers={Problem: _problem, Refused: _refused, HTTPException: _http},
     )
+    # A redirect would name the place that the client has named, and plain HTTP where a proxy does TLS.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(service: Service) -> list[Route]:
-    mails, health = Mails(service), Health(service)
+    mails, health, documentation = Mails(service), Health(service), Documentation(openapi.document())
     return [
         _route("/v1/mails", GET=mails.find, POST=mails.enqueue),
         _route("/v1/mails/{id}", GET=mails.show, DELETE=mails.cancel),
         _route("/healthz", GET=health.alive),
         _route("/readyz", GET=health.ready),
+        _route("/docs", GET=documentation.page),
+        _route("/openapi.json", GET=documentation.openapi),
+        *[_route(path, **methods) for path, methods in postmark.endpoints(service).items()],
     ]
 
 
@@ -123,13 +133,24 @@ class Guard:
             )
             if not started:
                 problem = Problem(Kind.INTERNAL_ERROR, "an error of ours; the log of the API has it")
-                await answer(problem)(scope, receive, send)
+                await _worded(scope, problem)(scope, receive, send)
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
+def _worded(scope: Scope, problem: Problem) -> Response:
+    """Answer in the way that the caller understands."""
+    return dialect.answer(problem) if dialect.is_spoken(scope) else answer(problem)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise TypeError(error)
-    return answer(error)
+    return _worded(request.scope, error)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise TypeError(error)
+    return dialect.refusal(error)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -137,7 +158,7 @@ async def _http(request: Request, error: Exception) -> Response:
         raise TypeError(error)
     kind = _KINDS.get(error.status_code, Kind.BAD_REQUEST)
     detail = f"{request.method} is not supported here" if kind is Kind.METHOD_NOT_ALLOWED else "no such path"
-    return answer(Problem(kind, detail, headers=error.headers))
+    return _worded(request.scope, Problem(kind, detail, headers=error.headers))
 
 
 async def _watched(work: Coroutine[Any, Any, None]) -> None:

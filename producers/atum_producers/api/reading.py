@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 #: Mails on a page, at most and unless asked otherwise.
 LARGEST_PAGE: Final = 200
 PAGE: Final = 50
-_LONGEST: Final = 2000
+#: Characters of what a mail is looked for by.
+LONGEST: Final = 2000
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _METADATA: Final = "metadata."
-_NAMES: Final = frozenset(
+#: Query parameters of the list; besides, there is one for each key of metadata.
+NAMES: Final = frozenset(
     {"status", "tag", "stream", "lane", "to", "from", "subject", "since", "until", "limit", "cursor"}
 )
 
@@ -61,10 +63,10 @@ def filters(query: QueryParams) -> Filters:
     for name, value in query.multi_items():
         if name.startswith(_METADATA):
             metadata[name.removeprefix(_METADATA)] = value
-        elif name not in _NAMES:
-            raise _bad(name, f"is not known; there are {', '.join(sorted(_NAMES))} and {_METADATA}<key>")
-        if "\0" in value or "\0" in name or len(value) > _LONGEST:
-            raise _bad(name, f"must be text of at most {_LONGEST} characters without NUL")
+        elif name not in NAMES:
+            raise _bad(name, f"is not known; there are {', '.join(sorted(NAMES))} and {_METADATA}<key>")
+        if "\0" in value or "\0" in name or len(value) > LONGEST:
+            raise _bad(name, f"must be text of at most {LONGEST} characters without NUL")
     return Filters(
         statuses=_statuses(query.getlist("status")),
         tag=query.get("tag"),
