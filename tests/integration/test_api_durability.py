@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,6 +59,29 @@ def test_while_the_database_is_away_nothing_is_taken_and_afterwards_it_goes_on(
         assert shop.post("/v1/mails", json=letter(subject="after")).status_code == 202
         assert subjects(own_postgres.url) == ["after", "before"]
         assert api.process.running
+
+
+def test_a_database_that_is_frozen_costs_nobody_more_than_the_time_that_is_set(
+    own_postgres: PostgresNode,
+) -> None:
+    migrate(own_postgres.url)
+    with Api(own_postgres.url, settings=QUICK) as api, api.client() as shop:
+        assert shop.post("/v1/mails", json=letter()).status_code == 202
+        own_postgres.freeze()
+        try:
+            begun = time.monotonic()
+            assert shop.get("/readyz").status_code == 503
+            assert shop.get("/v1/mails").status_code == 503
+            assert shop.post("/v1/mails", json=letter()).status_code == 503
+            with api.http("atum_0123456789abcdef_" + "x" * 43) as stranger:
+                assert stranger.get("/v1/mails").status_code == 503
+            # Two seconds for the check, 1.5 for each request, twice three to ask for the key, and the machine's own.
+            assert time.monotonic() - begun < 20
+            assert shop.get("/healthz").status_code == 200
+        finally:
+            own_postgres.resume()
+        assert eventually(lambda: shop.get("/readyz").status_code == 200, seconds=30)
+        assert eventually(lambda: shop.post("/v1/mails", json=letter()).status_code == 202, seconds=30)
 
 
 def test_a_restart_of_the_database_under_load_loses_and_doubles_nothing(own_postgres: PostgresNode) -> None:

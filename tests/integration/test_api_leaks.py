@@ -107,8 +107,8 @@ def thief(api: Api) -> Iterator[httpx.Client]:
 
 
 def ask(http: httpx.Client, method: str, path: str, mail_id: str, **options: Any) -> httpx.Response:
-    body = {"json": letter()} if method == "POST" else {}
-    return http.request(method, path.format(id=mail_id), **body, **options)
+    body = letter() if method == "POST" else None
+    return http.request(method, path.format(id=mail_id), json=body, **options)
 
 
 def refused(answer: httpx.Response) -> tuple[int, str]:

@@ -258,7 +258,7 @@ def test_what_cannot_be_a_job_is_refused_before_anything_is_published(
     large = letters(1, text="\n" * 4_900_000, html="\n" * 4_900_000)[0]
     with pytest.raises(MailRejected, match=r"mail 1: document: is .* the limit is 14000000"):
         mailer.enqueue([*letters(1), large])
-    with pytest.raises(MailRejected, match="mail 0: idempotency_key: 'a' appears twice"):
+    with pytest.raises(MailRejected, match="mail 1: idempotency_key: 'a' appears twice"):
         mailer.enqueue(letters(2, idempotency_key="a"))
     for keys in (["mail:x"], ["a", "b"], [f"mail:{uuid.uuid4()}"] * 2):
         with pytest.raises(MailRejected, match="keys"):

@@ -13,6 +13,7 @@ from psycopg_pool import PoolTimeout
 
 from atum_producers.api import clients_store, keys
 from atum_producers.api.bucket import Bucket
+from atum_producers.api.patience import within
 from atum_producers.api.problems import Kind, Problem, unavailable
 from atum_schema.script import run_async
 from atum_schema.seldom import Seldom
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 REFRESH_S: Final = 2.0
 # A key that was just made is looked for at once, but nobody can make us look all the time.
 _SOONEST_S: Final = 0.2
+_ANSWER_S: Final = 3.0
 
 
 class Access:
@@ -115,14 +117,17 @@ class Access:
 
     async def _ask(self) -> bool:
         try:
-            async with self._pool.connection() as connection:
-                live = await run_async(connection, clients_store.reading_live())
-        except (psycopg.Error, PoolTimeout) as error:
+            live = await within(_ANSWER_S, self._live())
+        except (psycopg.Error, PoolTimeout, TimeoutError) as error:
             if self._complaints.due():
                 log.warning("api: cannot read the clients: %s", type(error).__name__)
             return False
         self._keys = {key.id: key for key in live}
         return True
+
+    async def _live(self) -> list[LiveKey]:
+        async with self._pool.connection() as connection:
+            return await run_async(connection, clients_store.reading_live())
 
 
 def may_send_as(client: LiveKey, mail: Mail) -> bool:

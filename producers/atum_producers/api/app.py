@@ -60,6 +60,7 @@ def application(settings: Settings) -> Starlette:
         pool=readers,
         lanes=LanePolicy(names=settings.lane_names),
         keyring=keyring,
+        timeout_s=settings.api_store_timeout_s,
     )
 
     @asynccontextmanager

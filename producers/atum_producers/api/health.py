@@ -10,6 +10,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from atum_producers.api.mails import json
+from atum_producers.api.patience import within
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -61,10 +62,13 @@ class Health:
 
     async def _probe(self) -> str:
         try:
-            async with asyncio.timeout(_ANSWER_S), self._service.pool.connection() as connection:
-                await connection.execute(PROBE)
+            await within(_ANSWER_S, self._query())
         except psycopg.errors.UndefinedTable:
             return "has not the schema of this version; run: atum-mailer migrate"
         except (psycopg.Error, PoolTimeout, TimeoutError) as error:
             return f"does not answer ({type(error).__name__})"
         return "ok"
+
+    async def _query(self) -> None:
+        async with self._service.pool.connection() as connection:
+            await connection.execute(PROBE)

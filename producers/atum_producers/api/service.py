@@ -12,6 +12,7 @@ from psycopg_pool import PoolTimeout
 from atum_producers import store
 from atum_producers.api import drafts
 from atum_producers.api.access import Access, check_senders
+from atum_producers.api.patience import within
 from atum_producers.api.problems import Kind, Problem, unavailable
 from atum_schema.acceptance import LanePolicy, Offer
 from atum_schema.errors import IdempotencyConflict, MailRejected
@@ -57,6 +58,8 @@ class Service:
     pool: AsyncConnectionPool[AsyncConnection]
     lanes: LanePolicy
     keyring: Keyring
+    #: Seconds that a request waits for the database.
+    timeout_s: float
 
     async def admit(self, request: Request, scope: Scope) -> LiveKey:
         """Say who asks. Raises `Problem`."""
@@ -87,18 +90,24 @@ class Service:
     async def read(self, script: Script[_T]) -> _T:
         """Run a script that only reads. Raises `Problem` when the log is away."""
         try:
-            async with self.pool.connection() as connection:
-                return await run_async(connection, script)
-        except (psycopg.OperationalError, PoolTimeout):
+            return await within(self.timeout_s, self._read(script))
+        except (psycopg.OperationalError, PoolTimeout, TimeoutError):
             raise unavailable("the database is away") from None
+
+    async def _read(self, script: Script[_T]) -> _T:
+        async with self.pool.connection() as connection:
+            return await run_async(connection, script)
 
     async def cancel(self, mail_id: UUID) -> None:
         """Cancel a mail if that can still be done. Raises `Problem` when the log is away."""
         try:
-            async with self.pool.connection() as connection:
-                done = False
-                while not done:
-                    async with connection.transaction():
-                        done = await run_async(connection, store.canceling(mail_id))
-        except (psycopg.OperationalError, PoolTimeout):
+            await within(self.timeout_s, self._cancel(mail_id))
+        except (psycopg.OperationalError, PoolTimeout, TimeoutError):
             raise unavailable("the database is away; ask again whether the mail was cancelled") from None
+
+    async def _cancel(self, mail_id: UUID) -> None:
+        async with self.pool.connection() as connection:
+            done = False
+            while not done:
+                async with connection.transaction():
+                    done = await run_async(connection, store.canceling(mail_id))

@@ -52,7 +52,8 @@ ENVELOPES: Final[Mapping[Kind, tuple[int, int]]] = MappingProxyType(
         Kind.TOO_MANY_REQUESTS: (429, 429),
         Kind.INTERNAL_ERROR: (500, 101),
         Kind.UNAVAILABLE: (503, 100),
-        Kind.UNCERTAIN: (503, 100),
+        # Clients repeat a 503 by themselves, and what may be stored must not be repeated without a key.
+        Kind.UNCERTAIN: (504, 100),
     }
 )
 _OWN_WORDS: Final = MappingProxyType(
