@@ -120,3 +120,25 @@ def test_no_mark_is_made_for_a_batch_in_which_a_mail_has_expired_since_the_claim
     assert len(items) == 2
     assert marked is None
     assert place.sql("SELECT state FROM atum.batch") == [("claimed",)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [(Cause.DELIVERED, "delivered"), (Cause.BOUNCED, "bounced"), (Cause.COMPLAINED, "complained")],
+)
+@pytest.mark.parametrize("before", [UNKNOWN, DEAD, None], ids=["unknown", "dead", "waiting for a resend"])
+def test_what_a_webhook_tells_proves_acceptance_as_a_search_does(
+    place: Place, cause: Cause, status: str, before: Mapping[str, object] | None
+) -> None:
+    (mail_id,) = place.enqueue(1) if before is None else place.ended(before)
+    batch = attempted_in(place, mail_id) if before is not None else uuid.uuid4()
+    told = [Proof(mail_id, batch, "message-1", "told by a webhook")]
+    for _ in range(2):
+        proof.prove(place.connection, told, cause=cause, drop_content=True)
+    assert state(place, mail_id) == (status, 0, 0)
+    assert place.sql("SELECT count(*) FROM atum.batch") == [(0,)]
+    assert place.sql("SELECT count(*) FROM atum.ready") == [(0,)]
+    assert place.sql("SELECT provider_message_id FROM atum.mail") == [("message-1",)]
+    # A search that comes later with the same message is no second copy, and takes nothing back.
+    prove(place, mail_id, batch)
+    assert state(place, mail_id) == (status, 0, 0)
