@@ -28,10 +28,10 @@ demo: $(VENV)/.ready  ## run the whole system here, deliver mails, check the led
 
 test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ nodes
 	@$(BIN)/python -m atum_ops.stack.ensure
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 matrix: $(VENV)/.ready  ## kill and freeze the parts at every step, and compare with docs/reliability.md
-	@$(BIN)/python -m pytest tests/matrix $(ARGS)
+	@ATUM_MATRIX=1 $(BIN)/python -m pytest tests/matrix $(ARGS)
 
 bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; last line is JSON
 	@$(BIN)/atum-mailer bench $(ARGS)
