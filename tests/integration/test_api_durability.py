@@ -125,24 +125,41 @@ def test_an_api_that_is_told_to_stop_answers_what_it_has_taken(database_url: str
 def test_a_commit_that_breaks_is_repeated_until_it_is_certain(
     database_url: str, reaches: bool, key: str | None
 ) -> None:
-    proxy = CuttingProxy(database_url)
-    add = {} if key is None else {"Idempotency-Key": key}
-    try:
-        with Api(proxy.url) as api, api.client() as shop:
-            for place in range(5):
-                proxy.arm(b"COMMIT" if key else b"INSERT INTO atum.mail", reaches=reaches)
-                answer = shop.post(
-                    "/v1/mails",
-                    json=letter(subject=f"{place}"),
-                    headers={**add, "Idempotency-Key": f"{key}-{place}"} if key else {},
-                )
-                assert answer.status_code == 202
-                assert "idempotency-replayed" not in answer.headers
-            # A statement that is prepared is not named again, so not each round is cut.
-            assert proxy.cuts >= 1
-    finally:
-        proxy.close()
-    assert subjects(database_url) == [f"{place}" for place in range(5)]
+    with cutting(database_url) as proxy, Api(proxy.url) as api, api.client() as shop:
+        for place in range(5):
+            # The mail itself, which every connection sends, whether the statement is prepared or not.
+            proxy.arm(b"COMMIT" if key else f"mail-{place}".encode(), reaches=reaches)
+            answer = shop.post(
+                "/v1/mails",
+                json=letter(subject=f"mail-{place}"),
+                headers={"Idempotency-Key": f"{key}-{place}"} if key else {},
+            )
+            assert answer.status_code == 202
+            assert "idempotency-replayed" not in answer.headers
+            assert proxy.cuts == place + 1
+    assert subjects(database_url) == [f"mail-{place}" for place in range(5)]
+
+
+def test_a_commit_that_breaks_and_then_meets_a_lock_is_still_not_repeated_blindly(database_url: str) -> None:
+    with (
+        cutting(database_url) as proxy,
+        Api(proxy.url) as api,
+        api.client() as shop,
+        psycopg.connect(database_url) as stranger,
+    ):
+        proxy.arm(
+            b"the mail",
+            reaches=True,
+            then=lambda: stranger.execute("LOCK TABLE atum.mail IN ACCESS EXCLUSIVE MODE"),
+        )
+        # Longer than the API waits for a lock, so that it is refused when it looks whether the mail is there.
+        unlocking = threading.Timer(1.0, stranger.rollback)
+        unlocking.start()
+        answer = shop.post("/v1/mails", json=letter(subject="the mail"))
+        unlocking.join()
+        assert answer.status_code == 202
+        assert proxy.cuts == 1
+    assert subjects(database_url) == ["the mail"]
 
 
 def test_a_mail_that_the_database_refuses_harms_only_its_own_request(database_url: str) -> None:
@@ -158,6 +175,15 @@ def test_a_mail_that_the_database_refuses_harms_only_its_own_request(database_ur
     # What the database says of it quotes the mail.
     assert "poison" not in log
     assert "jane@example.net" not in log
+
+
+@contextmanager
+def cutting(database_url: str) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(database_url)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
 
 
 class Load:

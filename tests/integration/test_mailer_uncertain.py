@@ -44,11 +44,13 @@ class CuttingProxy:
         self.url = urlunsplit(parts._replace(netloc=place))
         self._words: bytes | None = None
         self._reaches = False
+        self._then: Callable[[], object] = lambda: None
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def arm(self, words: bytes, *, reaches: bool) -> None:
-        self._words, self._reaches = words, reaches
+    def arm(self, words: bytes, *, reaches: bool, then: Callable[[], object] = lambda: None) -> None:
+        """Cut at the next `words`; `then` is called between what reaches the server and the cut."""
+        self._words, self._reaches, self._then = words, reaches, then
 
     def close(self) -> None:
         # Closing alone would leave the accept in its system call.
@@ -74,6 +76,7 @@ class CuttingProxy:
                     self._words = None
                     if self._reaches:
                         line.keep_back_the_answer_to(data)
+                    self._then()
                     self.cuts += 1
                     break
                 server.sendall(data)

@@ -68,8 +68,6 @@ class Writer:
         self._arrived = asyncio.Event()
         self._keys: set[tuple[str, str]] = set()
         self._complaints = Seldom()
-        #: Monotonic time of the last commit, for readiness.
-        self.committed_at: float | None = None
 
     @property
     def waited_s(self) -> float:
@@ -165,13 +163,10 @@ class Writer:
         plain = mails <= _GROUP_MAILS and not any(offer.needs_transaction for offer in offers)
         script = accepting(offers, key_id=self._key_id)
         if plain:
-            _tried(group)
             answers = await run_async(connection, script)
         else:
             async with connection.transaction():
                 answers = await run_async(connection, script)
-                _tried(group)
-        self.committed_at = time.monotonic()
         for waiting, answer in zip(group, answers, strict=True):
             self._settle(waiting, answer)
 
@@ -190,22 +185,22 @@ class Writer:
         locked = isinstance(error, psycopg.errors.LockNotAvailable)
         # What the server says of a statement, it has rolled back; what it does not say may have been committed.
         refused = isinstance(error, psycopg.Error) and (locked or not database.is_transient(error))
-        if refused:
-            for waiting in group:
-                waiting.tried = False
+        for waiting in group:
+            # For good: that a later try is refused says nothing of the earlier one.
+            waiting.tried = waiting.tried or (waiting.storing and not refused)
+            waiting.storing = False
         if refused and len(group) > 1:
             for waiting in group:
                 await self._store_group([waiting])
             return
-        if refused and locked and any(row.fingerprint for row in group[0].offer.rows):
+        if locked and any(row.fingerprint for row in group[0].offer.rows):
             self._fail(group[0], _in_progress())
             return
         if self._complaints.due():
             log.warning("api: cannot store: %s", type(error).__name__)
-        if refused and not locked:
-            self._fail(
-                group[0], Problem(Kind.INTERNAL_ERROR, "the database refused the mails; nothing was stored")
-            )
+        if refused and not locked and not group[0].tried:
+            problem = Problem(Kind.INTERNAL_ERROR, "the database refused the mails; nothing was stored")
+            self._fail(group[0], problem)
             return
         await self._again(group)
 
@@ -229,11 +224,6 @@ class Writer:
 async def hurry(connection: AsyncConnection) -> None:
     """Prepare a connection of the writer's pool: it waits for no lock for long."""
     await connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
-
-
-def _tried(group: Sequence[_Waiting]) -> None:
-    for waiting in group:
-        waiting.tried = True
 
 
 def _in_progress() -> Problem:
