@@ -80,7 +80,7 @@ class BatchRow(NamedTuple):
 MAIL = """
 SELECT id, client, lane, stream, status, cycle, attempts, tries, sender, to_line, cc_line, bcc_line, subject, tag,
        metadata, size, accepted_at, send_at, expires_at, due_at, finished_at, provider_message_id, reason, detail
-FROM atum.mail WHERE id = %(id)s
+FROM atum.mail WHERE id = %(id)s AND (%(client)s::text IS NULL OR client = %(client)s)
 """
 
 TIMELINE = """
@@ -108,9 +108,9 @@ class MailView:
     batch: dict[str, Any] | None
 
 
-def telling(mail_id: UUID) -> Script[MailView | None]:
-    """Give what is known of a mail, or None."""
-    mails: list[MailRow] = yield Statement(MAIL, {"id": mail_id}, MailRow)
+def telling(mail_id: UUID, *, client: str | None = None) -> Script[MailView | None]:
+    """Give what is known of a mail, or None if there is none, or none of this client."""
+    mails: list[MailRow] = yield Statement(MAIL, {"id": mail_id, "client": client}, MailRow)
     if not mails:
         return None
     events: list[EventRow] = yield Statement(TIMELINE, {"id": mail_id}, EventRow)

@@ -14,8 +14,8 @@ from uuid import RFC_4122, UUID
 import orjson
 
 from atum_schema import document, limits
-from atum_schema.acceptance import OWN_KEY
 from atum_schema.errors import MailRejected
+from atum_schema.ids import milliseconds_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +34,6 @@ CLIENT_CHARACTERS: Final = 100
 BESIDE_THE_DOCUMENT: Final = frozenset({"document", "app_id"})
 
 _VERSION: Final = 7
-_TIME_SHIFT: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,6 @@ class Job:
 
 def write(mail: Mail, mail_id: UUID) -> bytes:
     """Write a job. Raises `MailRejected` if it is too large for the way through the broker, or could not be read."""
-    _check_key(mail)
     body = document.encode(mail, mail_id=mail_id)
     _check_size(len(body))
     return body
@@ -71,7 +69,6 @@ def read(body: bytes, *, now: datetime) -> Job:
             "is missing, and so is idempotency_key: set one of them, and keep it when you publish again, because a job "
             "may be delivered twice",
         )
-    _check_key(mail)
     return Job(mail=mail, id=mail_id)
 
 
@@ -98,15 +95,8 @@ def _check_id(mail_id: UUID, raw: str, now: datetime) -> None:
         raise MailRejected(
             "id", f"is a UUID of version {mail_id.version or '?'}, must be a UUIDv7 (RFC 9562 §5.7)"
         )
-    ahead = (mail_id.int >> _TIME_SHIFT) / 1000 - now.timestamp()
+    ahead = milliseconds_of(mail_id) / 1000 - now.timestamp()
     if ahead > MAX_AHEAD_S:
         raise MailRejected(
             "id", f"is from {ahead:.0f} s in the future, the limit is {MAX_AHEAD_S}; is the clock right?"
-        )
-
-
-def _check_key(mail: Mail) -> None:
-    if mail.idempotency_key is not None and mail.idempotency_key.startswith(OWN_KEY):
-        raise MailRejected(
-            "idempotency_key", f"is {mail.idempotency_key!r}; what begins with {OWN_KEY!r} is reserved"
         )

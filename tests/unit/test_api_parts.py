@@ -18,11 +18,11 @@ from atum_producers.api import keys
 from atum_producers.api.bucket import Bucket
 from atum_producers.api.drafts import drafts, rows
 from atum_producers.api.problems import Kind, Problem
-from atum_producers.api.reading import bounds, filters, first_id
+from atum_producers.api.reading import bounds, filters
 from atum_producers.story_store import _address_pattern
 from atum_schema.acceptance import LanePolicy, Row
 from atum_schema.encryption import Keyring, new_key
-from atum_schema.ids import new_mail_id
+from atum_schema.ids import first_mail_id, new_mail_id
 from tests.api import letter
 
 LANES = LanePolicy(names=("transactional", "broadcast"))
@@ -132,14 +132,16 @@ def test_at_most_twenty_mails_are_named_when_all_are_bad() -> None:
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_the_first_id_of_a_moment_lies_between_those_before_and_after(moment: datetime) -> None:
     times = [moment - timedelta(milliseconds=2), moment, moment + timedelta(milliseconds=2)]
-    ids = [first_id(one) for one in times]
+    ids = [first_mail_id(one) for one in times]
     assert all(earlier <= later for earlier, later in pairwise(ids))
     assert ids[1] < ids[2]
 
 
 def test_ids_that_are_made_now_lie_within_now() -> None:
     now = datetime.now(UTC)
-    assert first_id(now - timedelta(seconds=1)) < new_mail_id() < first_id(now + timedelta(seconds=1))
+    assert (
+        first_mail_id(now - timedelta(seconds=1)) < new_mail_id() < first_mail_id(now + timedelta(seconds=1))
+    )
 
 
 def test_a_plus_in_a_time_survives_the_query() -> None:

@@ -16,8 +16,7 @@ from atum_producers.api.postmark.query import query_of
 from atum_producers.api.postmark.texts import UNAUTHORIZED, Refused
 from atum_producers.api.postmark.times import moment, stored_at, timestamp
 from atum_producers.api.problems import Kind, Problem
-from atum_producers.api.reading import first_id
-from atum_schema.ids import new_mail_id
+from atum_schema.ids import first_mail_id, new_mail_id
 from atum_schema.status import Cause, Status
 
 AT = datetime(2026, 11, 25, 12, 30, 0, 123456, tzinfo=UTC)
@@ -256,7 +255,7 @@ def test_a_search_is_read_whole_whatever_the_case_of_its_names() -> None:
     assert filters.metadata == {"Order": "17"}
     assert set(filters.statuses or ()) == {"sent", "delivered", "bounced", "complained"}
     day = datetime(2026, 11, 25, tzinfo=UTC)
-    assert (query.since, query.before) == (first_id(day), first_id(day + timedelta(days=1)))
+    assert (query.since, query.before) == (first_mail_id(day), first_mail_id(day + timedelta(days=1)))
 
 
 @pytest.mark.parametrize(

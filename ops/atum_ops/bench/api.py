@@ -17,6 +17,7 @@ import psycopg
 import uvloop
 
 from atum_ops.bench import http, runs
+from atum_ops.percentiles import percentile
 from atum_ops.service import Service
 from atum_ops.stack.local import LocalStack
 from atum_ops.stack.ports import free_port
@@ -127,12 +128,11 @@ def _measure(at: Stand, bodies: list[bytes], *, mails: int, connections: int) ->
         raise StackError(f"not every request was taken; answers by status: {measured.statuses}")
     if _stored(at) - before != mails:
         raise StackError(f"{mails} mails were taken, and {_stored(at) - before} are in the log")
-    waits = sorted(measured.waits)
     return Round(
         requests_per_second=len(bodies) / measured.seconds,
         mails_per_second=mails / measured.seconds,
-        p50_ms=waits[len(waits) // 2] * 1000,
-        p99_ms=waits[int(len(waits) * 0.99)] * 1000,
+        p50_ms=(percentile(measured.waits, 0.50) or 0.0) * 1000,
+        p99_ms=(percentile(measured.waits, 0.99) or 0.0) * 1000,
     )
 
 

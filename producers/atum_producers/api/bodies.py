@@ -54,6 +54,17 @@ class Bodies:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def need_json(request: Request) -> None:
+    """Refuse a body that does not say that it is JSON. Raises `Problem`."""
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said != "application/json":
+        raise Problem(
+            Kind.NOT_JSON,
+            f"Content-Type is {said!r}, must be application/json",
+            headers=_CLOSE,
+        )
+
+
 def parsed(body: bytes) -> Any:
     """Parse a body as JSON. Raises `Problem`."""
     try:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from atum_producers import story_store
 from atum_producers.api import reading
-from atum_producers.api.bodies import parsed
+from atum_producers.api.bodies import need_json, parsed
 from atum_producers.api.clients_store import Scope
 from atum_producers.api.drafts import drafts
 from atum_producers.api.problems import Kind, Problem
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from atum_producers.api.clients_store import LiveKey
     from atum_producers.api.service import Service
     from atum_producers.story_store import ListedMail, MailView
+    from atum_schema.script import Script
 
 REPLAYED = "Idempotency-Replayed"
 _SHOWN = (
@@ -57,10 +57,10 @@ class Mails:
     async def show(self, request: Request) -> Response:
         """Show a mail, where it is and how it got there."""
         client = await self._service.admit(request, Scope.READ)
-        mail_id = reading.mail_id(request)
-        view = await self._own(client, mail_id)
-        state = await self._service.read(looking_up(mail_id))
-        return json(_story(view, state.status))
+        found = await self._service.read(_telling_now(reading.mail_id(request), client.client))
+        if found is None:
+            raise reading.no_such_mail()
+        return json(_story(*found))
 
     async def find(self, request: Request) -> Response:
         """List the client's mails, newest first, a page at a time."""
@@ -77,7 +77,8 @@ class Mails:
         """Cancel a mail that was not posted yet."""
         client = await self._service.admit(request, Scope.MANAGE)
         mail_id = reading.mail_id(request)
-        await self._own(client, mail_id)
+        if await self._service.read(story_store.telling(mail_id, client=client.client)) is None:
+            raise reading.no_such_mail()
         await self._service.cancel(mail_id)
         state = await self._service.read(looking_up(mail_id))
         if state.status is not Status.CANCELED:
@@ -88,12 +89,6 @@ class Mails:
                 mail_status=state.status,
             )
         return json({"id": mail_id, "status": state.status})
-
-    async def _own(self, client: LiveKey, mail_id: UUID) -> MailView:
-        view = await self._service.read(story_store.telling(mail_id))
-        if view is None or view.mail["client"] != client.client:
-            raise reading.no_such_mail()
-        return view
 
 
 def json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -106,15 +101,13 @@ def json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None 
     )
 
 
-def need_json(request: Request) -> None:
-    """Refuse a body that does not say that it is JSON. Raises `Problem`."""
-    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if said != "application/json":
-        raise Problem(
-            Kind.NOT_JSON,
-            f"Content-Type is {said!r}, must be application/json",
-            headers={"Connection": "close"},
-        )
+def _telling_now(mail_id: UUID, client: str) -> Script[tuple[MailView, Status] | None]:
+    """Give a mail's story, and where it is now: in the log, a mail in flight is still waiting."""
+    view = yield from story_store.telling(mail_id, client=client)
+    if view is None:
+        return None
+    state = yield from looking_up(mail_id)
+    return view, state.status
 
 
 def _addresses(mail: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +118,6 @@ def _story(view: MailView, status: Status) -> dict[str, Any]:
     return {
         **{name: view.mail[name] for name in _SHOWN},
         **_addresses(view.mail),
-        # Where it is now: in the log, a mail in flight is still waiting.
         "status": status,
         "timeline": [_event(event) for event in view.events],
     }

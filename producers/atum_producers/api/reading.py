@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from atum_producers.api.problems import Kind, Problem
 from atum_producers.story_store import Filters
 from atum_schema.document_fields import READERS
 from atum_schema.errors import MailRejected
+from atum_schema.ids import first_mail_id
 from atum_schema.mail_rules import checked_key
 from atum_schema.status import Status
 
@@ -119,14 +119,7 @@ def _moment(name: str, query: QueryParams) -> UUID | None:
         value: Any = READERS["send_at"].read(name, text.replace(" ", "+"))
     except MailRejected as error:
         raise _bad(name, error.reason) from None
-    return first_id(value)
-
-
-def first_id(moment: datetime) -> UUID:
-    """Give the smallest UUIDv7 of a moment."""
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    milliseconds = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
-    return UUID(int=min(max(milliseconds, 0), (1 << 48) - 1) << 80)
+    return first_mail_id(value)
 
 
 def _bad(name: str, reason: str) -> Problem:

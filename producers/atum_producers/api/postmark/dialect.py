@@ -14,7 +14,6 @@ from atum_producers.api.problems import Kind, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from atum_producers.api.postmark.texts import Refused
@@ -106,13 +105,6 @@ def answer(problem: Problem) -> Response:
 def refusal(refused: Refused) -> Response:
     """Answer with a refusal."""
     return _error(refused.code, refused.message, status=refused.status)
-
-
-def need_json(request: Request) -> None:
-    """Refuse a body that does not say that it is JSON. Raises `Problem`."""
-    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if said != "application/json":
-        raise Problem(Kind.NOT_JSON, texts.BAD_HEADERS, headers={"Connection": "close"})
 
 
 def _message(problem: Problem) -> str:

@@ -44,8 +44,8 @@ class Looking:
         """Show a mail. Nobody learns whether an id that is not the client's own is somebody else's."""
         client = await self._service.access.admit(request.headers.get(TOKEN), Scope.READ)
         mail_id = _id(request)
-        view = await self._service.read(story_store.telling(mail_id))
-        if view is None or view.mail["client"] != client.client:
+        view = await self._service.read(story_store.telling(mail_id, client=client.client))
+        if view is None:
             raise _no_message()
         row = await self._service.read(search_store.reading_content(mail_id))
         content = None if row is None else await self._decrypt(mail_id, row)

@@ -11,8 +11,8 @@ from atum_producers.api.postmark import texts
 from atum_producers.api.postmark.texts import Refused
 from atum_producers.api.postmark.times import moment
 from atum_producers.api.postmark.views import STATUSES
-from atum_producers.api.reading import first_id
 from atum_producers.story_store import Filters
+from atum_schema.ids import first_mail_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +98,7 @@ def _bound(name: str, given: Mapping[str, str]) -> UUID | None:
     when = moment(value, end_of_day=name == "todate")
     if when is None:
         raise _bad(texts.BAD_DATE.format(name=name, value=value))
-    return first_id(when)
+    return first_mail_id(when)
 
 
 def _bad(message: str) -> Refused:

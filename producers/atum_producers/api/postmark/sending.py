@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from atum_producers.api import reading
+from atum_producers.api.bodies import need_json
 from atum_producers.api.clients_store import Scope
 from atum_producers.api.drafts import Drafts
 from atum_producers.api.mails import REPLAYED
 from atum_producers.api.postmark import texts
-from atum_producers.api.postmark.dialect import TOKEN, json, need_json
+from atum_producers.api.postmark.dialect import TOKEN, json
 from atum_producers.api.postmark.requests import items_of, mails_of
 from atum_producers.api.postmark.texts import Refusal, Refused
 from atum_producers.api.postmark.times import stored_at, timestamp

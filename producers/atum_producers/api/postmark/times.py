@@ -6,6 +6,8 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from atum_schema.ids import milliseconds_of
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -20,8 +22,8 @@ def timestamp(moment: datetime) -> str:
 
 
 def stored_at(mail_id: UUID) -> datetime:
-    """Give the moment in a UUIDv7, in milliseconds (RFC 9562 §5.7)."""
-    return _EPOCH + timedelta(milliseconds=mail_id.int >> 80)
+    """Give the moment in a UUIDv7, to the millisecond."""
+    return _EPOCH + timedelta(milliseconds=milliseconds_of(mail_id))
 
 
 def moment(text: str, *, end_of_day: bool = False) -> datetime | None:
