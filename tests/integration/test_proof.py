@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from atum_producers import sweep_store
+from atum_schema import database
+from atum_schema.encryption import Keyring
 from atum_schema.status import Cause
 from atum_workers import proof, store
+from atum_workers.deliver import Delivery
 from atum_workers.proof import Proof
-from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Place
+from atum_workers.retry import RetryPolicy
+from tests.command_line import DEAD, RECORDING, RETRYING, SENT, UNKNOWN, Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
+
+
+class Nobody:
+    """A provider that must not be asked."""
+
+    def post(self, items: Any, deadline: Any) -> NoReturn:
+        del items, deadline
+        raise AssertionError("posted after the deadline")
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def prove(place: Place, mail_id: UUID, batch: UUID, message_id: str = "message-1") -> None:
@@ -142,3 +159,61 @@ def test_what_a_webhook_tells_proves_acceptance_as_a_search_does(
     # A search that comes later with the same message is no second copy, and takes nothing back.
     prove(place, mail_id, batch)
     assert state(place, mail_id) == (status, 0, 0)
+
+
+def give_up(place: Place) -> None:
+    place.sql("UPDATE atum.batch SET lease_until = clock_timestamp() - interval '1 second'")
+    sweep_store.sweep(place.connection, poison_crashes=3, settle_s=60)
+
+
+def test_a_batch_that_was_given_up_and_never_posted_waits_again_when_its_worker_says_so(place: Place) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    give_up(place)
+    assert state(place, mail_id) == ("unknown", 0, 1)
+    for _ in range(2):
+        assert not store.release(place.connection, batch=batch, token=token, delay_s=0)
+        proof.unposted(place.connection, batch=batch, token=token, drop_content=True)
+        assert state(place, mail_id) == ("retrying", 0, 1)
+        assert place.sql("SELECT count(*) FROM atum.batch") == [(0,)]
+        assert place.sql("SELECT outcome, charged FROM atum.attempt") == [("deferred", False)]
+
+
+def test_only_the_token_of_the_posting_mark_can_say_that_a_batch_was_not_posted(place: Place) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    place.post(batch)
+    give_up(place)
+    proof.unposted(place.connection, batch=batch, token=uuid.uuid4(), drop_content=True)
+    assert state(place, mail_id) == ("unknown", 0, 1)
+
+
+def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that_it_did_not_post(
+    place: Place,
+) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+
+    def outlasted(wal: int) -> None:
+        del wal
+        time.sleep(0.25)
+        give_up(place)
+
+    keyring = Keyring(place.environment["ATUM_CONTENT_KEYS"])
+    with database.pool(place.url, name="tests", size=2) as pool:
+        Delivery(
+            pool=pool,
+            provider=Nobody(),
+            keyring=keyring,
+            policy=RetryPolicy(attempts=3, tries=9, base=1, maximum=10),
+            worker="tests/1",
+            request_timeout_s=0.2,
+            claim_lease_s=5,
+            posting_lease_s=1,
+            recording=RECORDING,
+            record_patience_s=5,
+            marked=outlasted,
+        ).deliver(batch)
+    assert state(place, mail_id) == ("retrying", 0, 1)
+    assert place.sql("SELECT reason FROM atum.mail") == [("not_posted",)]

@@ -20,7 +20,10 @@ from tests.model.state import Budget
 from tests.model.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.model.mutants import Mutant
+    from tests.model.state import Step
     from tests.model.state import World as State
 
 
@@ -72,7 +75,10 @@ def test_the_schedule_of_searches_is_as_short_as_it_can_be() -> None:
 
 
 class Reaching(World):
-    """Takes a resend that ends well for broken: to see that it happens."""
+    """Takes a resend that ends well for broken: to see that it happens. Nobody gives a batch back, which is shorter."""
+
+    def steps(self, state: State) -> Iterator[Step]:
+        return (step for step in super().steps(state) if "gives batch" not in step.label)
 
     def broken(self, state: State) -> tuple[str, ...]:
         resent = any(mail.status == "sent" and mail.tries == 2 for mail in state.db.mails)

@@ -120,7 +120,12 @@ def _mark(case: Case, world: World, number: int, worker: Worker) -> Iterator[Ste
 
 
 def _release(case: Case, world: World, number: int, worker: Worker) -> Step:
-    db = statements.release(case.rules, world.db, worker.batch, worker.token)
+    batch = batch_of(world.db, worker.batch)
+    if batch is not None and batch.state == "unknown" and batch.token == worker.token:
+        # Given up while the mark waited: that it was not posted is an answer, though a late one.
+        db = outcomes.record(case.scope, case.rules, world.db, batch.id, worker.token, worker.mails, "outage")
+    else:
+        db = statements.release(case.rules, world.db, worker.batch, worker.token)
     after = with_worker(committed(case, world, db, synchronous=True), number, _IDLE)
     what = "gives batch {} back" if db != world.db else "has nothing to give back of batch {}"
     return Step(f"worker {number + 1} " + what.format(worker.batch), after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from atum_schema.status import Cause, Status
-from tests.world import moving, promises
+from tests.world import evidence, moving, promises
 from tests.world.promises import Broken, Promise
 from tests.world.rows import NEVER, Attempt, DeadLetter, Move, Ready
 from tests.world.times import CLAIM_LEASE, POSTING_LEASE, REQUEST_TIMEOUT, SETTLE
@@ -82,9 +82,13 @@ def mark(store: Store, batch_id: int, token: int, expired: Sequence[int]) -> Bat
 
 
 def release(store: Store, batch_id: int, token: int, delay_s: float) -> None:
-    """Give a batch back that was certainly not posted."""
+    """Give a batch back that was certainly not posted, also where it was given up meanwhile."""
     batch = store.batch.get(batch_id)
-    if batch is None or batch.token != token or batch.state not in {"claimed", "posting"}:
+    if batch is None or batch.token != token:
+        return
+    if batch.state == "unknown":
+        evidence.refuse(store, batch_id, [_not_posted(mail_id) for mail_id in batch.mails])
+    if batch.state not in {"claimed", "posting"}:
         return
     store.put(
         store.batch,
@@ -96,6 +100,21 @@ def release(store: Store, batch_id: int, token: int, delay_s: float) -> None:
             posting_at=NEVER,
             publish_after=store.now + delay_s,
         ),
+    )
+
+
+def _not_posted(mail_id: int) -> Result:
+    return Result(
+        mail=mail_id,
+        was=Status.UNKNOWN,
+        status=Status.RETRYING,
+        cause=Cause.RETRY_SCHEDULED,
+        outcome="deferred",
+        charged=False,
+        retry_s=0.0,
+        at_most=None,
+        reason="not_posted",
+        message_id=None,
     )
 
 

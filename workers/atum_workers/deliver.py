@@ -252,14 +252,19 @@ class Delivery:
                 self.marked(marked.wal)
         # Asked again, because marking waits as long as somebody holds a lock on the batch.
         if marked is None or deadline.remaining() <= 0:
-            store.release(connection, batch=batch, token=token, delay_s=0.0)
+            self._give_back(connection, batch, token, delay_s=0.0)
             return None
         return marked
+
+    def _give_back(self, connection: Connection, batch: UUID, token: UUID, *, delay_s: float) -> None:
+        """Undo claim and mark of what was not posted, also where a sweeper has given it up meanwhile."""
+        if not store.release(connection, batch=batch, token=token, delay_s=delay_s):
+            proof.unposted(connection, batch=batch, token=token, drop_content=self.recording.drop_content)
 
     def _release_unposted(self, batch: UUID, token: UUID) -> None:
         def release() -> None:
             with self.pool.connection() as connection:
-                store.release(connection, batch=batch, token=token, delay_s=_RELEASE_DELAY_S)
+                self._give_back(connection, batch, token, delay_s=_RELEASE_DELAY_S)
 
         self._insist(release, patience_s=self.request_timeout_s)
 

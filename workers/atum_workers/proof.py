@@ -14,6 +14,7 @@ from psycopg.rows import args_row, tuple_row
 from atum_schema import arrays, moves
 from atum_schema.moves import Move
 from atum_schema.status import Cause, Status
+from atum_workers.store import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.moves import Holder, Locked
-    from atum_workers.store import Result
 
 
 class Proof(NamedTuple):
@@ -181,6 +181,45 @@ def late(connection: Connection, *, batch: UUID, results: Sequence[Result], drop
     if refused:
         with connection.transaction():
             _refuse(connection, batch, {result.mail_id: result for result in refused})
+
+
+GIVEN_UP = """
+SELECT unnest(mail_ids) FROM atum.batch WHERE id = %(batch)s AND token = %(token)s AND state = 'unknown'
+"""
+
+
+def unposted(connection: Connection, *, batch: UUID, token: UUID, drop_content: bool) -> None:
+    """Record that a batch which was given up had not been posted under this token: its mails wait again.
+
+    Only the worker that held the token knows it. Marking waits as long as somebody locks the batch, and the lease runs
+    meanwhile. Nothing happens to a batch that is not unknown, or was posted by another.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(GIVEN_UP, {"batch": batch, "token": token}).fetchall()
+    late(
+        connection,
+        batch=batch,
+        results=[_not_posted(mail_id) for (mail_id,) in rows],
+        drop_content=drop_content,
+    )
+
+
+def _not_posted(mail_id: UUID) -> Result:
+    return Result(
+        mail_id=mail_id,
+        was=Status.UNKNOWN.value,
+        status=Status.RETRYING.value,
+        cause=Cause.RETRY_SCHEDULED.value,
+        outcome="deferred",
+        charged=False,
+        retry_s=0.0,
+        at_most=None,
+        reason="not_posted",
+        detail="not posted: the local deadline had passed",
+        http_status=None,
+        code=None,
+        provider_message_id=None,
+    )
 
 
 def _refuse(connection: Connection, batch: UUID, results: dict[UUID, Result]) -> None:

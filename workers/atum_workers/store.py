@@ -122,18 +122,20 @@ RETURNING mail_ids
 FINISHED = "SELECT id FROM atum.mail WHERE id = ANY(%(ids)s) AND finished_at IS NOT NULL"
 
 
-def release(connection: Connection, *, batch: UUID, token: UUID, delay_s: float) -> None:
+def release(connection: Connection, *, batch: UUID, token: UUID, delay_s: float) -> bool:
     """Give a batch back that was certainly not posted; its ticket is published again after `delay_s` seconds.
 
-    A mail whose acceptance was proven while the batch was posting stays out: its end is not undone.
+    A mail whose acceptance was proven while the batch was posting stays out: its end is not undone. False when the
+    batch is not ours any more: `atum_workers.proof.unposted` knows whether it was given up meanwhile.
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(RELEASE, {"batch": batch, "token": token, "delay_s": delay_s}).fetchone()
         if row is None:
-            return
+            return False
         proven = {mail_id for (mail_id,) in cursor.execute(FINISHED, {"ids": row[0]})}
         rest = [mail_id for mail_id in row[0] if mail_id not in proven]
         moves.shrink_batch(connection, batch=batch, rest=rest, held=len(row[0]))
+    return True
 
 
 class Result(NamedTuple):
