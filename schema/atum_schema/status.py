@@ -101,6 +101,8 @@ class Cause(StrEnum):
     """An operator starts the next cycle of a dead mail."""
     SUPPRESSED = "suppressed"
     """The recipient must not be mailed."""
+    PARTLY_SUPPRESSED = "partly_suppressed"
+    """Some of its recipients must not be mailed, and were left out."""
     DELIVERED = "delivered"
     """Webhook: delivered."""
     BOUNCED = "bounced"
@@ -148,6 +150,7 @@ _MOVES: dict[Cause, tuple[frozenset[Status], Status]] = {
     C.RELEASED: (frozenset({S.HELD}), S.QUEUED),
     C.REPLAYED: (_UNPROVEN_ENDS, S.QUEUED),
     C.REISSUED: (frozenset(), S.QUEUED),
+    C.PARTLY_SUPPRESSED: (frozenset(), S.QUEUED),
     C.SEARCHED: (frozenset(), S.UNKNOWN),
     C.ANSWERED_LATE: (frozenset(), S.UNKNOWN),
     C.DUPLICATE_FOUND: (frozenset(), S.SENT),

@@ -11,9 +11,9 @@ import pytest
 from atum_schema import database
 from atum_schema.moves import Move
 from atum_schema.status import Cause
+from atum_schema.webhook import BATCH_KEY, MAIL_KEY
 from atum_workers import reconcile_store as store
 from atum_workers.reconcile import Reconciliation
-from atum_workers.render import BATCH_KEY, MAIL_KEY
 from atum_workers.search import Found, SearchFailed
 from atum_workers.settling import Again, SettlePolicy
 from tests.command_line import SENT, UNKNOWN, Place

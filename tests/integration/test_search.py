@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
+from atum_schema.webhook import BATCH_KEY, MAIL_KEY
 from atum_workers.deadline import Deadline
 from atum_workers.postmark import Postmark
-from atum_workers.render import BATCH_KEY, MAIL_KEY
 from atum_workers.search import SearchFailed
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from atum_schema.addresses import parse_addresses
 from atum_schema.moves import Move
 from atum_schema.status import Cause
 from atum_schema.steps import Reached, Step, go_on
+from atum_schema.webhook import BATCH_KEY, MAIL_KEY
 from atum_workers import proof, settling
 from atum_workers import reconcile_store as store
 from atum_workers.deadline import Deadline
 from atum_workers.proof import Proof
-from atum_workers.render import BATCH_KEY, MAIL_KEY
 from atum_workers.search import Found, SearchFailed
 from atum_workers.settling import Again, Resend, Search, SettlePolicy
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from atum_schema.webhook import BATCH_KEY, MAIL_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
     from atum_schema.document_content import Content
-
-MAIL_KEY: Final = "atum-mail"
-BATCH_KEY: Final = "atum-batch"
 
 _PLAIN: Final = (
     ("text", "TextBody"),

@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import orjson
 
-from atum_workers.render import BATCH_KEY, MAIL_KEY
+from atum_schema.webhook import BATCH_KEY, MAIL_KEY
 
 if TYPE_CHECKING:
     from atum_workers.deadline import Deadline
