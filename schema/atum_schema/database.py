@@ -19,8 +19,9 @@ AsyncConnection = psycopg.AsyncConnection[Any]
 _OPTIONS: Final = (
     # A queue's plans must not depend on statistics that lag behind: all hot statements go by key.
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
-    # A forgotten transaction must not hold locks or stop vacuum.
-    " -c idle_in_transaction_session_timeout=60s -c jit=off"
+    # Who was cut off in the middle of a transaction must not hold its locks until the server notices. Nothing of ours
+    # makes the server wait for longer than a moment.
+    " -c idle_in_transaction_session_timeout=10s -c jit=off"
     # Whatever the database's own defaults are: the statements lock and look again, as READ COMMITTED does, and
     # psycopg reads times in ISO style only.
     r" -c default_transaction_isolation=read\ committed -c datestyle=ISO"
@@ -117,10 +118,11 @@ def is_transient(error: psycopg.Error) -> bool:
 
     Deadlock and serialization failure (class 40), lost or refused connections (08), resources (53),
     operator intervention and shutdown (57), a database still starting (57P03), a failing disk (58), a lock that was
-    not to be had in time (55P03), a database that is read-only (25006), or no SQLSTATE at all, which is libpq's way
+    not to be had in time (55P03), a database that is read-only (25006), a transaction that was idle for too long (25P03),
+    or no SQLSTATE at all, which is libpq's way
     to say that the connection broke (PostgreSQL 15 manual, Appendix A).
     """
     state = error.sqlstate
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return state[:2] in {"08", "40", "53", "57", "58"} or state in {"25006", "55P03"}
+    return state[:2] in {"08", "40", "53", "57", "58"} or state in {"25006", "25P03", "55P03"}

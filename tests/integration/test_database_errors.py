@@ -26,6 +26,7 @@ PASSING = {
     "disk full": "53100",
     "too many connections": "53300",
     "read only": "25006",
+    "idle in transaction": "25P03",
     "statement timeout": "57014",
     "lock timeout": "55P03",
     "I/O error": "58030",

@@ -69,3 +69,19 @@ def test_after_a_longer_outage_all_threads_are_served_within_seconds(proxy: Prox
                 asker.stop.set()
             for asker in askers:
                 asker.join()
+
+
+def test_who_is_cut_off_in_the_middle_of_a_transaction_does_not_hold_its_locks_for_long(
+    proxy: Proxy, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as plain:
+        plain.execute("CREATE TABLE held (id integer)")
+        plain.execute("INSERT INTO held VALUES (1)")
+        lost = database.connect(proxy.url(database_url), name="tests")
+        lost.execute("BEGIN")
+        lost.execute("SELECT FROM held FOR UPDATE")
+        proxy.unplug()
+        # The server does not know that nobody is there any more.
+        plain.execute("SET lock_timeout = '15s'")
+        plain.execute("UPDATE held SET id = 2")
+        lost.close()
