@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from atum_schema.accept import Accepted, Answer, accepting
-from atum_schema.script import Statement, run
+from atum_schema.script import run
+from atum_schema.tally import counting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +21,6 @@ ACCEPTED: Final = "intake_accepted"
 
 REJECTED: Final = "intake_rejected"
 """Name in atum.tally of the jobs in `mail.rejected`; the reason is the field."""
-
-# In one order, so that two intakes never wait for each other.
-COUNT: Final = """
-INSERT INTO atum.tally (name, reason, number)
-SELECT name, reason, number
-FROM unnest(%(names)s::text[], %(reasons)s::text[], %(numbers)s::bigint[]) AS t(name, reason, number)
-ORDER BY name, reason
-ON CONFLICT (name, reason) DO UPDATE SET number = tally.number + excluded.number
-"""
 
 
 def store(
@@ -48,18 +40,8 @@ def _storing(offers: Sequence[Offer], key_id: str, rejected: Counter[str]) -> Sc
         answers = yield from accepting(offers, key_id=key_id)
     counts = Counter({(REJECTED, reason): number for reason, number in rejected.items()})
     counts[ACCEPTED, ""] = sum(isinstance(each, Accepted) and not each.replayed for each in answers)
-    if moved := sorted((key, number) for key, number in counts.items() if number):
-        # Last: whoever counts the same waits for this transaction.
-        yield Statement(COUNT, _columns(moved))
+    yield from counting(counts)
     return answers
-
-
-def _columns(counts: Sequence[tuple[tuple[str, str], int]]) -> dict[str, Any]:
-    return {
-        "names": [name for (name, _), _ in counts],
-        "reasons": [reason for (_, reason), _ in counts],
-        "numbers": [number for _, number in counts],
-    }
 
 
 REJECTED_JOBS: Final = """

@@ -114,7 +114,8 @@ def _unposted(mail: Locked, batch: Lapsed, verdict: sweeping.Scatter | sweeping.
     )
 
 
-# Posted, and the lease has run out: nobody knows. The batch keeps its token, so a late answer still proves.
+# Posted, and the lease has run out: nobody knows. The batch keeps its token, so a late answer still proves. What a
+# webhook has proven meanwhile has an attempt already.
 GIVE_UP = """
 WITH given_up AS (
     UPDATE atum.batch
@@ -127,6 +128,7 @@ WITH given_up AS (
 INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, detail)
 SELECT u.id, g.id, g.token, 'unknown', false, g.issued_at, g.posting_at, 'no answer recorded by ' || g.claimed_by
 FROM given_up g CROSS JOIN unnest(g.mail_ids) AS u(id)
+ON CONFLICT (mail_id, batch_id) DO NOTHING
 """
 
 

@@ -18,6 +18,7 @@ from atum_workers.store import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from uuid import UUID
 
     from atum_schema.database import Connection
@@ -71,20 +72,25 @@ def prove(connection: Connection, proofs: Sequence[Proof], *, cause: Cause, drop
         with connection.transaction():
             owned = moves.lock_with_owners(connection, ids)
             if owned is not None:
-                _apply(connection, proofs, *owned, cause=cause, drop_content=drop_content)
+                holders, locked = owned
+                apply(connection, proofs, locked, cause=cause, drop_content=drop_content)
+                leave(connection, holders, {mail.mail_id for mail in locked})
                 break
     return ids
 
 
-def _apply(
+def apply(
     connection: Connection,
     proofs: Sequence[Proof],
-    holders: Sequence[Holder],
     locked: Sequence[Locked],
     *,
     cause: Cause,
     drop_content: bool,
-) -> None:
+) -> dict[UUID, str]:
+    """Record acceptances of locked mails, in the caller's transaction; give the status of each of them afterwards.
+
+    Whoever calls this has locked what holds the mails, and calls `leave` for those that have ended.
+    """
     with connection.cursor(row_factory=args_row(Known)) as cursor:
         known = set(cursor.execute(KNOWN, {"ids": [mail.mail_id for mail in locked]}).fetchall())
     exist = {mail.mail_id for mail in locked}
@@ -109,9 +115,14 @@ def _apply(
         if mail.mail_id in status and len(copies[mail.mail_id]) - 1 > mail.duplicates
     ]
     moves.apply(connection, doubled)
+    return {mail.mail_id: status.get(mail.mail_id, mail.status) for mail in locked}
+
+
+def leave(connection: Connection, holders: Sequence[Holder], mails: AbstractSet[UUID]) -> None:
+    """Take mails that have ended out of the locked batches that hold them. A POST that is under way is not stopped."""
     for holder in holders:
         if holder.state != "posting":
-            rest = sorted(set(holder.mail_ids) - exist)
+            rest = sorted(set(holder.mail_ids) - mails)
             moves.shrink_batch(connection, batch=holder.id, rest=rest, held=len(holder.mail_ids))
 
 

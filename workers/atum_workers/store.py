@@ -160,8 +160,10 @@ class Result(NamedTuple):
 
 # One statement, so all outcomes of a batch are committed together or not at all. The fence is the token of the
 # posting mark. Mails come sorted by id and are updated in that order: two writers never wait for each other in a
-# circle. Only proof finishes a mail while it is being posted; it keeps that proof, and if this POST was accepted too,
-# that is a second copy. What moves such a mail in parallel holds its row, and the CASEs see the new version.
+# circle. Only proof finishes a mail while it is being posted; it keeps that proof. If that was proof of another POST
+# and this one was accepted too, that is a second copy. Proof of this very POST, from a webhook that was faster than
+# the answer, has written the attempt already: it is known by its token, which is the batch's id. What moves such a
+# mail in parallel holds its row, and the CASEs see the new version.
 RECORD = """
 WITH fence AS (
     SELECT id, issued_at, posting_at FROM atum.batch
@@ -186,10 +188,19 @@ WITH fence AS (
                       %(message_ids)s::text[])
         AS r(mail_id, was, status, cause, outcome, charged, retry_s, at_most, reason, detail, http_status, code,
              message_id)
+), attempted AS (
+    INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, http_status, code,
+                              provider_message_id, detail)
+    SELECT mail_id, %(batch)s, %(token)s, outcome, charged, issued_at, posting_at, http_status, code, message_id,
+           detail
+    FROM result
+    ON CONFLICT (mail_id, batch_id) DO UPDATE
+    SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status
+    RETURNING mail_id, token = batch_id AS known
 ), changed AS (
     UPDATE atum.mail m
     SET status = CASE WHEN m.finished_at IS NULL THEN r.status ELSE m.status END,
-        duplicates = m.duplicates + (m.finished_at IS NOT NULL AND r.outcome = 'accepted')::int,
+        duplicates = m.duplicates + (m.finished_at IS NOT NULL AND r.outcome = 'accepted' AND NOT a.known)::int,
         attempts = m.attempts + r.charged::int, tries = m.tries + 1, crashes = 0,
         reason = CASE WHEN m.finished_at IS NULL THEN r.reason ELSE m.reason END,
         detail = CASE WHEN m.finished_at IS NULL THEN r.detail ELSE m.detail END,
@@ -197,21 +208,17 @@ WITH fence AS (
         due_at = clock_timestamp() + make_interval(secs => r.retry_s),
         finished_at = CASE WHEN m.finished_at IS NOT NULL THEN m.finished_at
                            WHEN r.status IN ('sent', 'dead') THEN clock_timestamp() END
-    FROM result r WHERE m.id = r.mail_id
+    FROM result r JOIN attempted a ON a.mail_id = r.mail_id
+    WHERE m.id = r.mail_id
     RETURNING m.id, m.cycle, m.lane, m.size, m.due_at, m.status, m.attempts, m.duplicates, r.was, r.cause, r.at_most,
-              r.reason, r.code, r.detail, m.duplicates > 0 OR m.status <> r.status AS finished_before
-), attempted AS (
-    INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, http_status, code,
-                              provider_message_id, detail)
-    SELECT mail_id, %(batch)s, %(token)s, outcome, charged, issued_at, posting_at, http_status, code, message_id,
-           detail
-    FROM result
+              r.reason, r.code, r.detail, a.known,
+              a.known OR m.duplicates > 0 OR m.status <> r.status AS finished_before
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
     SELECT id, cause, CASE WHEN finished_before THEN status ELSE was END, status, %(batch)s, detail FROM changed
 ), doubled AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id)
-    SELECT id, 'duplicate_found', status, status, %(batch)s FROM changed WHERE duplicates > 0
+    SELECT id, 'duplicate_found', status, status, %(batch)s FROM changed WHERE duplicates > 0 AND NOT known
 ), waiting AS (
     INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most)
     SELECT id, lane, due_at, size, at_most FROM changed WHERE status = 'retrying'
