@@ -122,6 +122,8 @@ class Told(NamedTuple):
     stream: str | None
     mail_id: UUID | None
     batch_id: UUID | None
+    #: Whether its metadata is that of somebody else's mail.
+    foreign: bool
     bounce_id: int | None
     #: The provider's number for the type of a bounce.
     code: int | None
@@ -150,6 +152,7 @@ def read(document: Mapping[str, Any]) -> Told:
         stream=_text(document, "MessageStream"),
         mail_id=_uuid(metadata.get(MAIL_KEY)),
         batch_id=_uuid(metadata.get(BATCH_KEY)),
+        foreign=bool(metadata) and _uuid(metadata.get(MAIL_KEY)) is None,
         bounce_id=bounce_id,
         code=code,
         detail=_detail(document),

@@ -217,3 +217,56 @@ def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that
         ).deliver(batch)
     assert state(place, mail_id) == ("retrying", 0, 1)
     assert place.sql("SELECT reason FROM atum.mail") == [("not_posted",)]
+
+
+def told(place: Place, mail_id: UUID, batch: UUID, message_id: str) -> None:
+    evidence = [Proof(mail_id, batch, message_id, "told by a webhook")]
+    proof.prove(place.connection, evidence, cause=Cause.FOUND, drop_content=True)
+
+
+def test_a_webhook_that_is_faster_than_the_answer_to_its_own_post_is_no_second_copy(place: Place) -> None:
+    first, second = place.enqueue(2)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    told(place, first, batch, SENT["provider_message_id"])
+    place.record(batch, token, SENT)
+    assert state(place, first) == ("sent", 0, 0)
+    assert state(place, second) == ("sent", 0, 0)
+    attempts = place.sql("SELECT outcome, http_status, issued_at > '2000-01-01' FROM atum.attempt")
+    assert attempts == [("accepted", 200, True)] * 2
+    causes = place.sql("SELECT cause FROM atum.event WHERE mail_id = %(id)s ORDER BY seq", id=first)
+    assert [cause for (cause,) in causes] == ["accepted", "found", "provider_accepted"]
+
+
+@pytest.mark.parametrize("outcome", [UNKNOWN, RETRYING, DEAD])
+def test_what_a_webhook_has_proven_stays_proven_whatever_its_own_post_is_answered(
+    place: Place, outcome: Mapping[str, object]
+) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    told(place, mail_id, batch, "message-1")
+    place.record(batch, token, outcome)
+    assert state(place, mail_id)[:2] == ("sent", 0)
+    assert place.sql("SELECT outcome FROM atum.attempt") == [("accepted",)]
+
+
+def test_a_proven_post_whose_worker_died_is_given_up_without_harm(place: Place) -> None:
+    first, second = place.enqueue(2)
+    (batch,) = place.issue()
+    place.post(batch)
+    told(place, first, batch, "message-1")
+    give_up(place)
+    assert state(place, first) == ("sent", 0, 0)
+    assert state(place, second) == ("unknown", 0, 1)
+
+
+def test_copies_that_webhooks_have_counted_are_not_counted_again_by_the_answer(place: Place) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    told(place, mail_id, uuid.uuid4(), "another-message")
+    told(place, mail_id, batch, SENT["provider_message_id"])
+    assert state(place, mail_id)[:2] == ("sent", 1)
+    place.record(batch, token, SENT)
+    assert state(place, mail_id) == ("sent", 1, 0)
