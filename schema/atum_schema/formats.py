@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DELIVER_ACTOR: Final = "deliver"
 RECONCILE_ACTOR: Final = "reconcile"
+MAINTAIN_ACTOR: Final = "maintain"
 REVIVE_ACTOR: Final = "revive"
 
 
@@ -59,6 +60,16 @@ def reconcile_ticket(batch_id: UUID) -> Outgoing:
         body=_message(topology.RECONCILE, RECONCILE_ACTOR, [str(batch_id)]),
         message_id=f"reconcile/{batch_id}",
         confirms=batch_id,
+    )
+
+
+def maintain_ticket(task_id: UUID) -> Outgoing:
+    """Make the ticket of a task that is due. Nobody notes its confirm: the task does."""
+    return Outgoing(
+        queue=topology.MAINTAIN,
+        body=_message(topology.MAINTAIN, MAINTAIN_ACTOR, [str(task_id)]),
+        message_id=f"maintain/{task_id}",
+        confirms=task_id,
     )
 
 

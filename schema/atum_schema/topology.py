@@ -15,6 +15,9 @@ DELIVER_PREFIX: Final = "mail.deliver."
 RECONCILE: Final = "mail.reconcile"
 """Tickets of unknown batches whose search is due."""
 
+MAINTAIN: Final = "mail.maintain"
+"""Tickets of tasks that are due now and then."""
+
 DEAD: Final = "mail.dead"
 """One message per dead (mail, cycle); nobody consumes it, no TTL: it is a projection of Postgres."""
 

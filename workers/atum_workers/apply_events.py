@@ -1,0 +1,330 @@
+"""Applying what the provider tells: from the inbox to facts about recipients, moves of mails, and suppressions.
+
+::
+
+    take ─▶ read ─▶ find the mail ─▶ suppress ─▶ prove acceptance ─▶ note facts ─▶ move the mail ─▶ settle the event
+              │          │                                                                              (one transaction)
+         unreadable      ├─ by our ids in its metadata
+                         ├─ by its MessageID: the provider is asked, between two transactions
+                         └─ nowhere: parked, and looked for again; given up after `park_s` seconds
+
+Whatever the order in which events come, and however often, the facts are the same in the end, and so is the mail.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+import psycopg
+
+from atum_schema import database, moves, suppression, webhook
+from atum_schema.addresses import parse_addresses
+from atum_schema.errors import ContentUnreadable
+from atum_schema.moves import Move
+from atum_schema.script import run
+from atum_schema.status import Cause
+from atum_schema.suppression import Word
+from atum_schema.tally import counting
+from atum_schema.webhook import Kind, Told
+from atum_workers import inbox_store as store
+from atum_workers import proof, telling
+from atum_workers.inbox_store import Fact, Settled, Taken
+from atum_workers.postmark_api import ProviderFailed
+from atum_workers.proof import Proof
+from atum_workers.telling import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
+
+    from atum_schema.database import Connection
+    from atum_schema.encryption import Keyring
+    from atum_workers.inbox_store import About
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 200
+_ASKED_AT_ONCE: Final = 20
+_ASKING_S: Final = 300.0
+_DEFAULT_STREAM: Final = "outbound"
+
+
+class _Moved(Exception):
+    """A relay moved a mail while it was being locked: begin again in a new transaction."""
+
+
+class Whose(Enum):
+    """Answers of the provider that name no mail of ours."""
+
+    FOREIGN = "it is somebody else's"
+    UNHEARD_OF = "it does not know the message, or not yet"
+
+
+class Event(NamedTuple):
+    """An event on its way."""
+
+    taken: Taken
+    #: None: it could not be read, for this reason.
+    told: Told | None
+    reason: str | None
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applying:
+    """Everything that applying needs; built once, used by all threads."""
+
+    keyring: Keyring
+    #: Asks the provider whose mail a MessageID is. Raises `ProviderFailed`.
+    locate: Callable[[str], Place | Whose]
+    #: Whether content goes once the mail is accepted.
+    drop_content: bool
+    #: Seconds for which a mail is looked for that an event belongs to.
+    park_s: float
+
+    def round(self, connection: Connection) -> int:
+        """Apply the events that have been due for longest (at most 200); give how many were taken."""
+        try:
+            return self._round(connection, AT_ONCE)
+        except psycopg.Error as error:
+            if database.is_transient(error):
+                raise
+            log.error("events: the database refuses a group, each goes alone: %s", type(error).__name__)  # noqa: TRY400
+            return sum(self._alone(connection) for _ in range(AT_ONCE))
+
+    def _alone(self, connection: Connection) -> int:
+        """Apply one event; one that the database refuses is put aside, so that it harms no other."""
+        with connection.transaction():
+            taken = store.take(connection, limit=1)
+            try:
+                with connection.transaction():
+                    self._apply(connection, [self._read(each) for each in taken], may_ask=True)
+            except psycopg.Error as error:
+                if database.is_transient(error):
+                    raise
+                log.error("events: the database refuses an event: %s", type(error).__name__)  # noqa: TRY400
+                store.settle(connection, [self._parked(each, "refused") for each in taken])
+            except _Moved:
+                return 1
+        return len(taken)
+
+    def _round(self, connection: Connection, limit: int) -> int:
+        try:
+            with connection.transaction():
+                taken = store.take(connection, limit=limit)
+                asking = self._apply(connection, [self._read(each) for each in taken], may_ask=True)
+        except _Moved:
+            return 1
+        if asking:
+            self._ask(connection, asking)
+        return len(taken)
+
+    def _ask(self, connection: Connection, asking: Sequence[Event]) -> None:
+        """Ask the provider whose mails these are, then apply them. No transaction waits meanwhile."""
+        answers: dict[UUID, Place | Whose] = {}
+        for event in asking:
+            message_id = event.told.message_id if event.told is not None else None
+            try:
+                answers[event.taken.id] = self.locate(message_id or "")
+            except ProviderFailed as error:
+                log.warning("events: the provider does not tell whose mails events belong to: %s", error)
+                break
+        applied = False
+        while not applied:
+            try:
+                with connection.transaction():
+                    taken = store.take_these(connection, [event.taken.id for event in asking])
+                    events = [_answered(self._read(each), answers.get(each.id)) for each in taken]
+                    self._apply(connection, events, may_ask=False)
+                    applied = True
+            except _Moved:
+                continue
+
+    def _read(self, taken: Taken) -> Event:
+        try:
+            document = orjson.loads(self.keyring.decrypt(taken.id, taken.key_id, taken.body))
+        except ContentUnreadable as error:
+            log.error("events: %s", error)  # noqa: TRY400 (the message says it all)
+            return Event(taken, None, "content_unreadable", None)
+        except orjson.JSONDecodeError:
+            return Event(taken, None, "not_json", None)
+        if not isinstance(document, dict):
+            return Event(taken, None, "not_an_object", None)
+        told = webhook.read(document)
+        return Event(taken, told, None, telling.place(told))
+
+    def _apply(self, connection: Connection, events: Sequence[Event], *, may_ask: bool) -> list[Event]:
+        """Apply locked events, in the caller's transaction; give those about which the provider is to be asked."""
+        asking = [
+            each for each in events if may_ask and each.told is not None and telling.needs_asking(each.told)
+        ]
+        asking = asking[:_ASKED_AT_ONCE]
+        later = {each.taken.id for each in asking}
+        events = [each for each in events if each.taken.id not in later]
+        self._apply_these(connection, [*events, *asking], later)
+        if asking:
+            store.put_off(connection, later, seconds=_ASKING_S)
+        return asking
+
+    def _apply_these(self, connection: Connection, events: Sequence[Event], later: set[UUID]) -> None:
+        mails = {each.place.mail_id for each in events if each.place is not None}
+        known = store.about(connection, mails)
+        self._suppress(connection, events, known)
+        owned = moves.lock_with_owners(connection, mails) if mails else ([], [])
+        if owned is None:
+            raise _Moved
+        holders, locked = owned
+        placed = [each for each in events if each.place is not None and each.place.mail_id in known]
+        status = proof.apply(
+            connection,
+            [evidence for each in placed if (evidence := _proof(each)) is not None],
+            locked,
+            cause=Cause.FOUND,
+            drop_content=self.drop_content,
+        )
+        facts = [fact for each in placed if (fact := _fact(each, known)) is not None]
+        status |= self._move(connection, status, store.note(connection, facts), facts)
+        ended = {mail_id for mail_id, word in status.items() if telling.has_ended(word)}
+        proof.leave(connection, holders, ended)
+        settled = [self._settled(each, known) for each in events if each.taken.id not in later]
+        if settled:
+            store.settle(connection, settled)
+            counts = Counter((f"event_{each.state}", each.reason or each.kind or "") for each in settled)
+            run(connection, counting(counts))
+
+    def _suppress(self, connection: Connection, events: Sequence[Event], known: Mapping[UUID, About]) -> None:
+        words = [word for each in events if (word := _word(each, known)) is not None]
+        if words:
+            run(connection, suppression.noting(words))
+
+    def _move(
+        self,
+        connection: Connection,
+        status: Mapping[UUID, str],
+        new: set[tuple[UUID, str, str, str]],
+        facts: Sequence[Fact],
+    ) -> dict[UUID, str]:
+        """Move the mails by what is new; give the status of those that were looked at."""
+        kinds: defaultdict[UUID, list[Kind]] = defaultdict(list)
+        of: dict[tuple[UUID, str], Fact] = {}
+        for fact in facts:
+            if (fact.mail_id, fact.recipient, fact.kind, fact.fact) in new:
+                new.discard((fact.mail_id, fact.recipient, fact.kind, fact.fact))
+                kinds[fact.mail_id].append(Kind(fact.kind))
+                of.setdefault((fact.mail_id, fact.kind), fact)
+        made = {mail_id: telling.steps(status[mail_id], of_mail) for mail_id, of_mail in kinds.items()}
+        for turn in range(max(map(len, made.values()), default=0)):
+            moved = [
+                Move(
+                    mail_id,
+                    steps[turn].was,
+                    steps[turn].cause,
+                    detail=_detail(of, mail_id, steps[turn].cause),
+                )
+                for mail_id, steps in sorted(made.items())
+                if len(steps) > turn
+            ]
+            moves.apply(connection, moved, drop_content=self.drop_content)
+        return {mail_id: steps[-1].status for mail_id, steps in made.items() if steps}
+
+    def _settled(self, event: Event, known: Mapping[UUID, About]) -> Settled:
+        taken, told, place = event.taken, event.told, event.place
+        if told is None:
+            if event.reason == "content_unreadable":
+                return self._parked(taken, event.reason)
+            return Settled(taken.id, "unreadable", reason=event.reason)
+        if told.kind is None:
+            return Settled(taken.id, "ignored", told.record_type, "unknown_type")
+        if place is not None and place.mail_id in known:
+            return Settled(taken.id, "applied", told.kind.value, mail_id=place.mail_id)
+        if told.foreign:
+            return Settled(taken.id, "ignored", told.kind.value, "foreign_mail")
+        if place is None and told.message_id is None:
+            # Nobody's mail in particular, as when a person reactivates an address.
+            state = "applied" if told.suppressing is not None else "ignored"
+            return Settled(taken.id, state, told.kind.value, "no_mail_named")
+        return self._parked(taken, "no_such_mail", told.kind.value)
+
+    def _parked(self, taken: Taken, reason: str, kind: str | None = None) -> Settled:
+        if taken.age > self.park_s:
+            return Settled(taken.id, "unmatched", kind, reason)
+        return Settled(taken.id, "parked", kind, reason, due_s=telling.wait_s(taken.tries))
+
+
+def _answered(event: Event, answer: Place | Whose | None) -> Event:
+    if isinstance(answer, Place):
+        return event._replace(place=answer)
+    if answer is Whose.FOREIGN and event.told is not None:
+        return event._replace(told=event.told._replace(foreign=True))
+    return event
+
+
+def _proof(event: Event) -> Proof | None:
+    told, place = event.told, event.place
+    if (
+        told is None
+        or told.kind is None
+        or place is None
+        or place.batch_id is None
+        or told.message_id is None
+    ):
+        return None
+    return Proof(place.mail_id, place.batch_id, told.message_id, f"told by a {event.taken.source}")
+
+
+def _recipient(event: Event, known: Mapping[UUID, About]) -> str:
+    """Say whom an event is about; empty where neither it nor its mail tells."""
+    if event.told is not None and event.told.recipient is not None:
+        return event.told.recipient
+    about = None if event.place is None else known.get(event.place.mail_id)
+    if about is None:
+        return ""
+    addresses = {address.email.lower() for address in parse_addresses(about.recipients, field="to")}
+    return addresses.pop() if len(addresses) == 1 else ""
+
+
+def _fact(event: Event, known: Mapping[UUID, About]) -> Fact | None:
+    told, place = event.told, event.place
+    if told is None or told.kind is None or place is None:
+        return None
+    return Fact(
+        place.mail_id,
+        _recipient(event, known),
+        told.kind.value,
+        told.fact,
+        told.at,
+        event.taken.source,
+        told.message_id,
+        told.code,
+        told.detail,
+    )
+
+
+def _word(event: Event, known: Mapping[UUID, About]) -> Word | None:
+    told = event.told
+    if told is None or told.suppressing is None:
+        return None
+    address = _recipient(event, known)
+    if not address:
+        return None
+    about = None if event.place is None else known.get(event.place.mail_id)
+    return Word(
+        stream=told.stream or (about.stream if about is not None else _DEFAULT_STREAM),
+        address=address,
+        suppressed=told.suppressing.suppressed,
+        reason=told.suppressing.reason,
+        origin=told.suppressing.origin,
+        source=event.taken.source,
+        changed_at=told.at or event.taken.received_at,
+    )
+
+
+def _detail(of: Mapping[tuple[UUID, str], Fact], mail_id: UUID, cause: Cause) -> str:
+    fact = of[mail_id, cause.value]
+    kind = "" if fact.code is None else f", bounce type {fact.code}"
+    return f"told by a {fact.source}{kind}"
