@@ -1,0 +1,102 @@
+"""The `maintain` actor: does a task that is due, under a lease, and gives it back."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from atum_schema import database, maintenance
+from atum_schema.maintenance import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+    from uuid import UUID
+
+    from psycopg_pool import ConnectionPool
+
+    from atum_schema.database import Connection
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 5.0
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the task over: this one was too slow for its lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A task that is ours for a while."""
+
+    pool: ConnectionPool[Connection]
+    token: UUID
+    #: What the task has kept from its earlier runs.
+    progress: Mapping[str, Any]
+    stopping: Callable[[], bool]
+
+    def go_on(self, progress: Mapping[str, Any] | None = None) -> None:
+        """Renew the lease after a step, and keep what the task has come to. Raises `LeaseLost`."""
+        with self.pool.connection() as connection:
+            if not maintenance.go_on(connection, self.token, progress=progress):
+                raise LeaseLost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """Does tasks. Each gets a lease and gives the seconds until it is due again."""
+
+    pool: ConnectionPool[Connection]
+    tasks: Mapping[Task, Callable[[Lease], float]]
+    #: Whether the worker is to stop; a task then ends after its step.
+    stopping: Callable[[], bool]
+
+    def maintain(self, task_id: UUID) -> None:
+        """Do a task if nobody is at it. What fails is said in the table and in the log, and tried again soon."""
+        with self.pool.connection() as connection:
+            begun = maintenance.begin(connection, task_id)
+        if begun is None:
+            return
+        lease = Lease(pool=self.pool, token=begun.token, progress=begun.progress, stopping=self.stopping)
+        failure = None
+        due_s = _AGAIN_S
+        try:
+            due_s = self.tasks[Task(begun.name)](lease)
+        except LeaseLost:
+            log.warning("maintain: another worker has taken %s over", begun.name)
+            return
+        except Exception as error:  # noqa: BLE001 (whatever it is, the task is given back)
+            failure = type(error).__name__
+            if _is_passing(error):
+                log.warning("maintain: %s: %s; again in %g s", begun.name, failure, due_s)
+            else:
+                # What it says may quote an event.
+                place = "".join(traceback.format_tb(error.__traceback__))
+                log.error("maintain: %s failed: %s\n%s", begun.name, failure, place)  # noqa: TRY400
+        with self.pool.connection() as connection:
+            maintenance.end(connection, begun.token, due_s=due_s, failure=failure)
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, PoolTimeout) or (
+        isinstance(error, psycopg.Error) and database.is_transient(error)
+    )
+
+
+def applying(round_once: Callable[[Connection], int]) -> Callable[[Lease], float]:
+    """Make the task that applies events until none is due."""
+
+    def apply(lease: Lease) -> float:
+        with lease.pool.connection() as connection:
+            while round_once(connection) and not lease.stopping():
+                if not maintenance.go_on(connection, lease.token):
+                    raise LeaseLost
+        return 0.0
+
+    return apply
