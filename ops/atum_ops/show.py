@@ -60,6 +60,23 @@ def timeline(events: Sequence[Mapping[str, Any]]) -> None:
     table("Timeline", ["when (UTC)", "cause", "status", "POST", "detail"], rows)
 
 
+def recipients(known: Sequence[Mapping[str, Any]]) -> None:
+    """Print what is known of each recipient of a mail, if anything is."""
+    rows = [
+        (
+            one["address"] or "(nobody named)",
+            one["state"],
+            (fact["told_at"] or fact["noted_at"]).strftime("%Y-%m-%d %H:%M:%S"),
+            fact["kind"],
+            fact["detail"],
+        )
+        for one in known
+        for fact in one["facts"]
+    ]
+    if rows:
+        table("Recipients", ["recipient", "state", "when (UTC)", "fact", "in the provider's words"], rows)
+
+
 def _posting(event: Mapping[str, Any]) -> str | None:
     if event["outcome"] is None:
         return None

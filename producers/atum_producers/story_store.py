@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
+from atum_schema import webhook
 from atum_schema.script import Statement
+from atum_schema.webhook import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +67,20 @@ class EventRow(NamedTuple):
     code: int | None
 
 
+class FactRow(NamedTuple):
+    """What is known of one recipient."""
+
+    recipient: str
+    kind: str
+    #: When it happened, by the provider's clock, if it says.
+    told_at: datetime | None
+    noted_at: datetime
+    source: str
+    code: int | None
+    #: In the provider's words.
+    detail: str | None
+
+
 class BatchRow(NamedTuple):
     """A batch that holds a mail."""
 
@@ -92,6 +109,11 @@ WHERE e.mail_id = %(id)s
 ORDER BY e.seq
 """
 
+FACTS = """
+SELECT recipient, kind, told_at, noted_at, source, code, detail FROM atum.recipient_event
+WHERE mail_id = %(id)s ORDER BY recipient, coalesce(told_at, noted_at), kind
+"""
+
 IN_FLIGHT = """
 SELECT id, state, issued_at, published_at, claimed_at, claimed_by, posting_at, lease_until
 FROM atum.batch WHERE mail_ids @> ARRAY[%(id)s::uuid]
@@ -104,6 +126,8 @@ class MailView:
 
     mail: dict[str, Any]
     events: list[dict[str, Any]]
+    #: What is known of each recipient: address, state and facts. Nobody is in here of whom nothing is known.
+    recipients: list[dict[str, Any]]
     #: The batch that holds it, if any.
     batch: dict[str, Any] | None
 
@@ -114,12 +138,26 @@ def telling(mail_id: UUID, *, client: str | None = None) -> Script[MailView | No
     if not mails:
         return None
     events: list[EventRow] = yield Statement(TIMELINE, {"id": mail_id}, EventRow)
+    facts: list[FactRow] = yield Statement(FACTS, {"id": mail_id}, FactRow)
     batches: list[BatchRow] = yield Statement(IN_FLIGHT, {"id": mail_id}, BatchRow)
     return MailView(
         mail=mails[0]._asdict(),
         events=[event._asdict() for event in events],
+        recipients=_recipients(facts),
         batch=batches[0]._asdict() if batches else None,
     )
+
+
+def _recipients(facts: Sequence[FactRow]) -> list[dict[str, Any]]:
+    return [
+        {
+            "address": address,
+            "state": webhook.state(Kind(fact.kind) for fact in of_one),
+            "facts": [fact._asdict() for fact in of_one],
+        }
+        for address, group in groupby(facts, key=lambda fact: fact.recipient)
+        for of_one in [list(group)]
+    ]
 
 
 #: Mails that are looked at for one page, however few of them match.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAIL_KEY: Final = "atum-mail"
 """Metadata key of the mail's id."""
@@ -61,6 +61,12 @@ RANK: Final[Mapping[Kind, int]] = {
     Kind.COMPLAINED: 6,
 }
 """A recipient's state is the highest of its facts, in whatever order they came; other kinds say nothing about it."""
+
+
+def state(kinds: Iterable[Kind]) -> Kind | None:
+    """Give a recipient's state, from the kinds of its facts; None: nothing is known of what became of its copy."""
+    return max((kind for kind in kinds if kind in RANK), key=lambda kind: RANK[kind], default=None)
+
 
 # Postmark developer docs, "Bounce API", bounce types. What is in none of these sets did not arrive.
 _COMPLAINT: Final = frozenset({100001})

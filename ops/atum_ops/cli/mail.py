@@ -35,9 +35,12 @@ def show_one(mail_id: UUID, form: str) -> None:
     if view is None:
         raise MailNotFound(f"no mail has the id {mail_id}")
     if form == "json":
-        show.json({"mail": view.mail, "events": view.events, "batch": view.batch})
+        show.json(
+            {"mail": view.mail, "events": view.events, "recipients": view.recipients, "batch": view.batch}
+        )
         return
     show.table(f"Mail {mail_id}", ["field", "value"], [(k, v) for k, v in view.mail.items() if v is not None])
     show.timeline(view.events)
+    show.recipients(view.recipients)
     if view.batch is not None:
         show.table("In a batch", ["field", "value"], [(k, v) for k, v in view.batch.items() if v is not None])

@@ -120,6 +120,7 @@ def _story(view: MailView, status: Status) -> dict[str, Any]:
         **_addresses(view.mail),
         "status": status,
         "timeline": [_event(event) for event in view.events],
+        "recipients": [_recipient(one) for one in view.recipients],
     }
 
 
@@ -134,6 +135,17 @@ def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     if event["outcome"] is not None:
         shown["request"] = {name: event[name] for name in _POSTED}
     return shown
+
+
+def _recipient(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "address": one["address"],
+        "state": one["state"],
+        "facts": [
+            {"at": fact["told_at"] or fact["noted_at"], "kind": fact["kind"], "detail": fact["detail"]}
+            for fact in one["facts"]
+        ],
+    }
 
 
 def _line(mail: ListedMail) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from atum_producers.api import bodies, drafts, problems, protocol, reading
 from atum_producers.api.clients_store import Scope
 from atum_producers.api.problems import Kind
 from atum_producers.story_store import SCANNED
-from atum_schema import limits
+from atum_schema import limits, webhook
 from atum_schema.status import Cause, Status
 
 _METHODS: Final = ("get", "post", "delete")
@@ -55,8 +55,10 @@ def document() -> dict[str, Any]:
 def _values(mail: dict[str, Any]) -> dict[str, Any]:
     return {
         "CAUSES": list(Cause),
+        "STATES": list(webhook.RANK),
         "HEAD_BYTES": protocol.HEAD_BYTES,
         "KEY_CHARACTERS": limits.IDEMPOTENCY_KEY_CHARACTERS,
+        "KINDS": list(webhook.Kind),
         "KEY_PATTERN": mail["properties"]["idempotency_key"]["pattern"],
         "LARGEST_BODY": bodies.LARGEST,
         "LARGEST_PAGE": reading.LARGEST_PAGE,
