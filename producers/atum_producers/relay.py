@@ -74,7 +74,12 @@ class Relay:
         self._lanes = [Lane(name) for name in names]
         self._publisher = Publisher(
             settings.need_amqp_url(),
-            queues=[*map(topology.deliver_queue, names), topology.RECONCILE, topology.DEAD],
+            queues=[
+                *map(topology.deliver_queue, names),
+                topology.RECONCILE,
+                topology.MAINTAIN,
+                topology.DEAD,
+            ],
             timeout_s=settings.publish_timeout_s,
             reached=reached,
         )

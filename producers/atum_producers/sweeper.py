@@ -12,8 +12,9 @@ import psycopg
 
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
-from atum_schema import database, formats, restore
+from atum_schema import database, formats, maintenance, restore
 from atum_schema.restore import Watch
+from atum_schema.script import run
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
@@ -125,6 +126,7 @@ class Sweeper(threading.Thread):
         if self._publisher.connected:
             self._repeat_tickets(connection)
             self._publish_dead_letters(connection)
+            self._publish_tasks(connection)
 
     def _repeat_tickets(self, connection: Connection) -> None:
         every = self._publisher.connections != self._connections_seen
@@ -141,6 +143,10 @@ class Sweeper(threading.Thread):
         if letters:
             self._reached(Step.LETTER_TAKEN)
         self._publisher.publish([_message(letter) for letter in letters])
+
+    def _publish_tasks(self, connection: Connection) -> None:
+        due = run(connection, maintenance.tickets_due(again_s=self._settings.publish_timeout_s))
+        self._publisher.publish([formats.maintain_ticket(task) for task in due])
 
 
 def _ticket(batch_id: UUID, lane: str, state: str) -> formats.Outgoing:

@@ -93,9 +93,7 @@ RETURNING name, token, progress
 
 def beginning(task: UUID, *, lease_s: float = LEASE_S) -> Script[Begun | None]:
     """Take a task; None when somebody is at it."""
-    rows: list[Begun] = yield Statement(
-        BEGIN, {"id": task, "token": new_token(), "lease_s": lease_s}, Begun
-    )
+    rows: list[Begun] = yield Statement(BEGIN, {"id": task, "token": new_token(), "lease_s": lease_s}, Begun)
     return rows[0] if rows else None
 
 

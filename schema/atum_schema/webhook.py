@@ -294,15 +294,15 @@ def _uuid(value: Any) -> UUID | None:
 
 
 def _time(document: Mapping[str, Any], name: str) -> datetime | None:
-    """Read a time of Postmark's: seven digits of a second, with a zone or in UTC."""
-    text = _text(document, name)
+    return read_time(_text(document, name))
+
+
+def read_time(text: Any) -> datetime | None:
+    """Read a time of Postmark's: up to seven digits of a second, with a zone or in UTC. None where it is none."""
     try:
-        moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    if moment is None:
-        return None
-    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        if moment is None:
+            return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
+    except (ValueError, OverflowError):
         return None

@@ -78,7 +78,7 @@ def test_a_task_is_done_by_one_worker_at_a_time(place: Place, pool: ConnectionPo
     def work(lease: Lease) -> float:
         nonlocal runs
         runs += 1
-        doing(pool, pytest.fail).maintain(task)
+        doing(pool, lambda _: pytest.fail("two at once")).maintain(task)
         return 3600.0
 
     doing(pool, work).maintain(task)
@@ -111,9 +111,13 @@ def test_who_was_too_slow_for_its_lease_notices_and_changes_nothing(
 ) -> None:
     task = id_of(place, Task.CATCH_UP)
 
+    def quick(lease: Lease) -> float:
+        lease.go_on({"of": "the other"})
+        return 3600.0
+
     def slow(lease: Lease) -> float:
         place.sql("UPDATE atum.maintenance SET lease_until = now() WHERE name = 'catch_up'")
-        doing(pool, lambda other: other.go_on({"of": "the other"}) or 3600.0).maintain(task)
+        doing(pool, quick).maintain(task)
         with pytest.raises(LeaseLost):
             lease.go_on({"of": "the slow one"})
         raise LeaseLost

@@ -17,19 +17,22 @@ import dramatiq
 from dramatiq.middleware import Middleware
 
 from atum_schema import database, restore, settings, topology
-from atum_schema.formats import DELIVER_ACTOR, RECONCILE_ACTOR
+from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery
 from atum_workers.flow_reporter import FlowReporter
+from atum_workers.maintain import Maintenance
 from atum_workers.postmark import Postmark
-from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, Puller
+from atum_workers.postmark_api import PostmarkApi
+from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, OVERDUE_TASKS, Puller
 from atum_workers.reconcile import Reconciliation
 from atum_workers.retry import RetryPolicy
 from atum_workers.settling import SettlePolicy
 from atum_workers.store import Recording
+from atum_workers.tasks import tasks
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 
 RECONCILERS: Final = 2
 """Threads that search the provider for unknown mails, per process."""
+
+MAINTAINERS: Final = 2
+"""Threads that do what is due now and then, per process."""
 
 
 def setup() -> None:
@@ -62,6 +68,7 @@ def build(configured: Settings, *, reached: Reached = go_on) -> TicketBroker:
     dramatiq.actor(actor_name=RECONCILE_ACTOR, queue_name=topology.RECONCILE, broker=broker)(
         runtime.reconcile
     )
+    dramatiq.actor(actor_name=MAINTAIN_ACTOR, queue_name=topology.MAINTAIN, broker=broker)(runtime.maintain)
     for queue in broker.queues:
         # Dramatiq tells of every call that a broker does not answer: two lines per queue and three seconds.
         quieten(f"dramatiq.worker.ConsumerThread({queue})")
@@ -81,6 +88,9 @@ class Runtime(Middleware):
         self._token = configured.need_postmark_token()
         self._delivery: Delivery | None = None
         self._reconciliation: Reconciliation | None = None
+        self._maintenance: Maintenance | None = None
+        self._api: PostmarkApi | None = None
+        self._stopping = threading.Event()
         self._reporter: FlowReporter | None = None
         self._pullers: list[Puller] = []
         self._watch = Watch()
@@ -99,6 +109,12 @@ class Runtime(Middleware):
         if self._reconciliation is None:
             raise RuntimeError("no worker has booted")
         self._reconciliation.reconcile(UUID(batch))
+
+    def maintain(self, task: str) -> None:
+        """Actor: do a task that is due now and then. Has no retries: the next ticket comes by itself."""
+        if self._maintenance is None:
+            raise RuntimeError("no worker has booted")
+        self._maintenance.maintain(UUID(task))
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         del broker, worker
@@ -128,6 +144,7 @@ class Runtime(Middleware):
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         del broker, worker
+        self._stopping.set()
         for puller in self._pullers:
             puller.stop()
 
@@ -141,12 +158,14 @@ class Runtime(Middleware):
             if self._reporter is not None:
                 self._reporter.close()
             self._delivery.provider.close()
+            if self._api is not None:
+                self._api.close()
             self._delivery.pool.close()
-            self._delivery = self._reconciliation = self._reporter = None
+            self._delivery = self._reconciliation = self._maintenance = self._reporter = None
 
     def _open(self) -> None:
         configured = self._settings
-        size = configured.threads * len(configured.lane_names) + RECONCILERS + 3
+        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + 3
         pool = database.pool(
             configured.database_url.get_secret_value(),
             name="worker",
@@ -159,7 +178,9 @@ class Runtime(Middleware):
         self._reporter.start()
         self._delivery = self._make_delivery(pool, provider, self._reporter)
         self._reconciliation = self._make_reconciliation(pool, provider)
-        self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation)
+        self._api = PostmarkApi(base_url=configured.postmark_url, token=self._token)
+        self._maintenance = self._make_maintenance(pool, self._api)
+        self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation, self._maintenance)
         for puller in self._pullers:
             puller.start()
 
@@ -211,8 +232,19 @@ class Runtime(Middleware):
             reached=self._reached,
         )
 
+    def _make_maintenance(self, pool: ConnectionPool[Connection], api: PostmarkApi) -> Maintenance:
+        return Maintenance(
+            pool=pool,
+            tasks=tasks(self._settings, pool=pool, api=api, keyring=self._keyring),
+            stopping=self._stopping.is_set,
+        )
+
     def _make_pullers(
-        self, pool: ConnectionPool[Connection], delivery: Delivery, reconciliation: Reconciliation
+        self,
+        pool: ConnectionPool[Connection],
+        delivery: Delivery,
+        reconciliation: Reconciliation,
+        maintenance: Maintenance,
     ) -> list[Puller]:
         configured = self._settings
         of_lanes = [
@@ -236,4 +268,13 @@ class Runtime(Middleware):
             after_s=configured.pull_after_s,
             busy=partial(self._busy.__getitem__, topology.RECONCILE),
         )
-        return [*of_lanes, of_searches]
+        of_tasks = Puller(
+            name="tasks",
+            statement=OVERDUE_TASKS,
+            work=maintenance.maintain,
+            pool=pool,
+            threads=MAINTAINERS,
+            after_s=configured.pull_after_s,
+            busy=partial(self._busy.__getitem__, topology.MAINTAIN),
+        )
+        return [*of_lanes, of_searches, of_tasks]

@@ -3,8 +3,11 @@
 ::
 
     claim ─▶ take out what expired or cannot be read ─▶ mark posting ─▶ POST ─▶ decide ─▶ record
-      │                 │                                     │
-      stale             empty                                 not ours any more      each stops here: nothing was posted
+      │                 │                                 │   ▲
+      │                 │                                 ▼   │
+      │                 │                        leave out who is suppressed
+      │                 │                                 │
+      stale             empty                             empty, or not ours any more       each stops here: nothing was posted
 
 Until the posting mark is committed everything may be redone by anybody. After it, only an answer counts.
 """
@@ -25,18 +28,13 @@ from atum_schema import database
 from atum_schema.document_content import decode_content
 from atum_schema.errors import ContentUnreadable
 from atum_schema.ids import new_token
-from atum_schema.moves import Move
 from atum_schema.seldom import Seldom
-from atum_schema.status import Cause
 from atum_schema.steps import Reached, Step, go_on
-from atum_workers import proof, render, store
+from atum_workers import proof, render, results, sparing, sparing_store, store
 from atum_workers.deadline import Deadline
-from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
-from atum_workers.retry import GiveUp, RetryIn, RetryPolicy, Verdict, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from psycopg_pool import ConnectionPool
@@ -44,19 +42,28 @@ if TYPE_CHECKING:
     from atum_schema.database import Connection
     from atum_schema.document_content import Content
     from atum_schema.encryption import Keyring
+    from atum_schema.moves import Move
+    from atum_workers.outcome import Outcome
+    from atum_workers.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_WORDS: Final = {Rejected: "rejected", Deferred: "deferred", Unclear: "unknown"}
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
-_UNREADABLE_RETRY_S: Final = 60.0
 
 
 def unheard(lane: str, account: str, outcomes: list[Outcome], began: float) -> None:
     """Do nothing with what a request came to."""
     del lane, account, outcomes, began
+
+
+class Letter(NamedTuple):
+    """A mail of a claimed batch, ready to be posted."""
+
+    item: store.Item
+    content: Content
+    rendered: dict[str, Any]
 
 
 class Ready(NamedTuple):
@@ -66,43 +73,11 @@ class Ready(NamedTuple):
     deadline: Deadline
     lane: str
     account: str
-    mails: list[tuple[store.Item, dict[str, Any]]]
+    letters: list[Letter]
 
 
-def _expired(item: store.Item, batch: UUID) -> Move:
-    return Move(item.mail_id, item.status, Cause.EXPIRED, reason="expired", detail="expired", batch_id=batch)
-
-
-def _unreadable(item: store.Item, batch: UUID) -> Move:
-    # Nothing was posted and nothing is charged: it goes out once the keyring is mended.
-    return Move(
-        item.mail_id,
-        item.status,
-        Cause.RETRY_SCHEDULED,
-        reason="content_unreadable",
-        detail="content_unreadable",
-        batch_id=batch,
-        due_s=_UNREADABLE_RETRY_S,
-        at_most=1,
-    )
-
-
-def _sent(item: store.Item, answer: Accepted, verdict: Verdict) -> store.Result:
-    return store.Result(
-        item.mail_id,
-        item.status,
-        verdict.status.value,
-        verdict.cause.value,
-        "accepted",
-        False,
-        None,
-        None,
-        None,
-        answer.remark,
-        200,
-        0,
-        answer.message_id,
-    )
+def _letter(item: store.Item, content: Content, batch: UUID) -> Letter:
+    return Letter(item, content, render.item(content, item.mail_id, str(batch)))
 
 
 class Provider(Protocol):
@@ -163,15 +138,17 @@ class Delivery:
             return
         self.reached(Step.MARKED)
         began = time.monotonic()
-        outcomes = self.provider.post([rendered for _, rendered in ready.mails], ready.deadline)
+        outcomes = self.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
         self.answered(ready.lane, ready.account, outcomes, began)
         self.reached(Step.ANSWERED)
-        results = [
-            self._result(item, outcome, len(ready.mails))
-            for (item, _), outcome in zip(ready.mails, outcomes, strict=True)
+        written = [
+            results.result(
+                letter.item, outcome, mails=len(ready.letters), policy=self.policy, uniform=self.uniform
+            )
+            for letter, outcome in zip(ready.letters, outcomes, strict=True)
         ]
         self.reached(Step.RECORDING)
-        self._record(batch, ready.token, results)
+        self._record(batch, ready.token, written)
         self.reached(Step.RECORDED)
 
     def _begin(self, batch: UUID) -> Ready | None:
@@ -199,27 +176,25 @@ class Delivery:
             log.debug("ticket of batch %s is stale", batch)
             return None
         self.reached(Step.CLAIMED)
-        rendered: dict[UUID, tuple[store.Item, dict[str, Any]]] = {}
+        letters: dict[UUID, Letter] = {}
         taken_out: list[Move] = []
-        batch_name = str(batch)
         for item in items:
             if item.expired:
-                taken_out.append(_expired(item, batch))
+                taken_out.append(results.expired(item, batch))
             elif (content := self._read(item)) is not None:
-                rendered[item.mail_id] = (item, render.item(content, item.mail_id, batch_name))
+                letters[item.mail_id] = _letter(item, content, batch)
             else:
-                taken_out.append(_unreadable(item, batch))
+                taken_out.append(results.unreadable(item, batch))
         if taken_out:
             self.reached(Step.TAKING_OUT)
             store.take_out(connection, batch=batch, token=token, mails=taken_out)
             self.reached(Step.TAKEN_OUT)
-        first_expiry = min((i.expires_at for i, _ in rendered.values() if i.expires_at), default=None)
         self.reached(Step.MARKING)
-        marked = self._mark(connection, batch, token, deadline, first_expiry) if rendered else None
+        marked = self._mark(connection, batch, token, deadline, letters)
         if marked is None:
             return None
-        mails = [rendered[mail_id] for mail_id in marked.mail_ids]
-        return Ready(token=token, deadline=deadline, lane=marked.lane, account=marked.account, mails=mails)
+        posted = [letters[mail_id] for mail_id in marked.mail_ids]
+        return Ready(token=token, deadline=deadline, lane=marked.lane, account=marked.account, letters=posted)
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:
@@ -237,24 +212,48 @@ class Delivery:
         batch: UUID,
         token: UUID,
         deadline: Deadline,
-        first_expiry: datetime | None,
+        letters: dict[UUID, Letter],
     ) -> store.Marked | None:
+        """Mark what may be posted, without those recipients that are suppressed by now; they leave the letters."""
         marked: store.Marked | None = None
-        if deadline.remaining() > 0:
+        spared = True
+        while spared and letters and marked is None and deadline.remaining() > 0:
             marked = store.mark_posting(
                 connection,
                 batch=batch,
                 token=token,
                 lease_s=self.posting_lease_s,
-                first_expiry=first_expiry,
+                first_expiry=min(
+                    (each.item.expires_at for each in letters.values() if each.item.expires_at), default=None
+                ),
+                recipients=sparing.recipients(letter.content for letter in letters.values()),
             )
-            if marked is not None:
-                self.marked(marked.wal)
+            spared = marked is None and self._leave_out(connection, batch, token, letters)
+        if marked is not None:
+            self.marked(marked.wal)
         # Asked again, because marking waits as long as somebody holds a lock on the batch.
-        if marked is None or deadline.remaining() <= 0:
+        if letters and (marked is None or deadline.remaining() <= 0):
             self._give_back(connection, batch, token, delay_s=0.0)
             return None
         return marked
+
+    def _leave_out(
+        self, connection: Connection, batch: UUID, token: UUID, letters: dict[UUID, Letter]
+    ) -> bool:
+        """Leave out who is suppressed; False when nobody is, so that the mark was refused for another reason."""
+        self.reached(Step.TAKING_OUT)
+        left = sparing_store.leave_out(
+            connection,
+            batch=batch,
+            token=token,
+            contents={mail_id: letter.content for mail_id, letter in letters.items()},
+        )
+        self.reached(Step.TAKEN_OUT)
+        for mail_id, content in left.items():
+            letter = letters.pop(mail_id)
+            if content is not None:
+                letters[mail_id] = _letter(letter.item, content, batch)
+        return bool(left)
 
     def _give_back(self, connection: Connection, batch: UUID, token: UUID, *, delay_s: float) -> None:
         """Undo claim and mark of what was not posted, also where a sweeper has given it up meanwhile."""
@@ -295,31 +294,3 @@ class Delivery:
                     log.warning("database: %s; trying again", type(error).__name__)
                 time.sleep(pause)
         raise AssertionError("unreachable: the pauses never end")
-
-    def _result(self, item: store.Item, outcome: Outcome, mails: int) -> store.Result:
-        verdict = decide(
-            outcome,
-            attempts=item.attempts,
-            tries=item.tries,
-            policy=self.policy,
-            uniform=self.uniform,
-            mails=mails,
-        )
-        if isinstance(outcome, Accepted):
-            return _sent(item, outcome, verdict)
-        retrying = verdict if isinstance(verdict, RetryIn) else None
-        return store.Result(
-            mail_id=item.mail_id,
-            was=item.status,
-            status=verdict.status.value,
-            cause=verdict.cause.value,
-            outcome=_WORDS[type(outcome)],
-            charged=isinstance(verdict, RetryIn | GiveUp) and verdict.charged,
-            retry_s=None if retrying is None else retrying.seconds,
-            at_most=None if retrying is None else retrying.at_most,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            http_status=outcome.http_status,
-            code=outcome.code,
-            provider_message_id=None,
-        )

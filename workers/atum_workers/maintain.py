@@ -12,6 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from atum_schema import database, maintenance
 from atum_schema.maintenance import Task
+from atum_workers.tell_suppressions import tell_suppressions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from atum_schema.database import Connection
+    from atum_workers.tell_suppressions import SuppressionApi
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +97,18 @@ def applying(round_once: Callable[[Connection], int]) -> Callable[[Lease], float
     def apply(lease: Lease) -> float:
         with lease.pool.connection() as connection:
             while round_once(connection) and not lease.stopping():
-                if not maintenance.go_on(connection, lease.token):
-                    raise LeaseLost
+                lease.go_on()
         return 0.0
 
     return apply
+
+
+def telling_suppressions(api: SuppressionApi) -> Callable[[Lease], float]:
+    """Make the task that tells the provider whom not to mail, until nothing of that is due."""
+
+    def tell(lease: Lease) -> float:
+        while tell_suppressions(lease.pool, api) and not lease.stopping():
+            lease.go_on()
+        return 0.0
+
+    return tell

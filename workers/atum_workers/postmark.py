@@ -26,19 +26,23 @@ _SINGLE: Final = "/email"
 _BATCH: Final = "/email/batch"
 
 
+def headers(token: str) -> dict[str, str]:
+    """Make the headers of every request. The token is nowhere else."""
+    return {
+        "X-Postmark-Server-Token": token,
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": "atum-mailer",
+    }
+
+
 class Postmark:
     """Sends batches. Thread-safe. The token is only ever in a request header."""
 
     def __init__(self, *, base_url: str, token: str, reached: Reached = go_on) -> None:
         self._reached = reached
         self._clock = transport.Clock()
-        headers = {
-            "X-Postmark-Server-Token": token,
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "User-Agent": "atum-mailer",
-        }
-        self._client = transport.client(base_url, headers, self._clock)
+        self._client = transport.client(base_url, headers(token), self._clock)
 
     def close(self) -> None:
         """Close the connections."""

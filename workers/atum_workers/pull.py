@@ -18,6 +18,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import PoolTimeout
 
+from atum_schema.maintenance import DUE
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ SELECT id FROM atum.batch
 WHERE state = 'unknown' AND search_at < clock_timestamp() - make_interval(secs => %(after_s)s)
 ORDER BY search_at LIMIT %(limit)s
 """
+
+
+OVERDUE_TASKS = f"{DUE} LIMIT %(limit)s"
 
 
 class Puller(threading.Thread):

@@ -11,7 +11,7 @@ from psycopg.rows import args_row, tuple_row
 from atum_schema import arrays, moves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -64,13 +64,19 @@ def claim(connection: Connection, *, batch: UUID, token: UUID, worker: str, leas
 
 # The fence before the POST: synchronous, and only for the holder of an unexpired claim, while no mail in it has
 # expired: who comes too late gives the batch back, and the next claim takes that mail out. What was cancelled since the
-# claim has left `mail_ids` under the same row lock, so the ids that come back are those that may be posted.
+# claim has left `mail_ids` under the same row lock, so the ids that come back are those that may be posted. Nobody who
+# gets it may be suppressed: what was acknowledged before the mark is seen by it, because whoever orders it waits for
+# marks (`atum_schema.suppression_orders`).
 MARK_POSTING = """
 UPDATE atum.batch
 SET state = 'posting', posting_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' AND lease_until > clock_timestamp()
       AND (%(first_expiry)s::timestamptz > clock_timestamp() OR %(first_expiry)s::timestamptz IS NULL)
+      AND NOT EXISTS (
+          SELECT FROM unnest(%(streams)s::text[], %(addresses)s::text[]) AS r(stream, address)
+          JOIN atum.suppression s ON s.stream = r.stream AND s.address = r.address
+          WHERE s.suppressed)
 RETURNING mail_ids, lane, account, (pg_current_wal_insert_lsn() - '0/0')::bigint AS wal
 """
 
@@ -86,11 +92,28 @@ class Marked(NamedTuple):
 
 
 def mark_posting(
-    connection: Connection, *, batch: UUID, token: UUID, lease_s: float, first_expiry: datetime | None = None
+    connection: Connection,
+    *,
+    batch: UUID,
+    token: UUID,
+    lease_s: float,
+    first_expiry: datetime | None = None,
+    recipients: Collection[tuple[str, str]] = (),
 ) -> Marked | None:
-    """Commit the posting mark; None when the claim is no longer ours, or `first_expiry` has passed."""
+    """Commit the posting mark; None when the claim is no longer ours, or something is not to be posted now.
+
+    That is so when `first_expiry` has passed, and when one of the recipients, each given with its stream, is suppressed.
+    """
     with connection.cursor(row_factory=args_row(Marked)) as cursor:
-        values = {"batch": batch, "token": token, "lease_s": lease_s, "first_expiry": first_expiry}
+        arrays.register(cursor)
+        values = {
+            "batch": batch,
+            "token": token,
+            "lease_s": lease_s,
+            "first_expiry": first_expiry,
+            "streams": arrays.Texts([stream for stream, _ in recipients]),
+            "addresses": arrays.Texts([address for _, address in recipients]),
+        }
         return cursor.execute(MARK_POSTING, values).fetchone()
 
 

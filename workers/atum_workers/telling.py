@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import UUID
 
 from atum_schema.status import ENDED, Cause, Status, after
 from atum_schema.webhook import RANK, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from atum_schema.webhook import Told
 

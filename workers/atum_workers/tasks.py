@@ -1,0 +1,66 @@
+"""The tasks of a worker, put together: what is done now and then, and with what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from atum_schema.maintenance import Task
+from atum_workers import catching, telling
+from atum_workers.apply_events import Applying, Whose
+from atum_workers.catch_up import CatchUp, Pace
+from atum_workers.deadline import Deadline
+from atum_workers.maintain import applying, telling_suppressions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from psycopg_pool import ConnectionPool
+
+    from atum_schema.database import Connection
+    from atum_schema.encryption import Keyring
+    from atum_schema.settings import Settings
+    from atum_workers.maintain import Lease
+    from atum_workers.postmark_api import PostmarkApi
+
+_LOCATE_S: Final = 10.0
+
+
+def tasks(
+    configured: Settings, *, pool: ConnectionPool[Connection], api: PostmarkApi, keyring: Keyring
+) -> Mapping[Task, Callable[[Lease], float]]:
+    """Put the tasks together. Raises `SettingsError`."""
+
+    def locate(message_id: str) -> telling.Place | Whose:
+        details = api.details(message_id, Deadline.start(_LOCATE_S))
+        if details is None:
+            return Whose.UNHEARD_OF
+        if details.mail_id is None:
+            return Whose.FOREIGN
+        return telling.Place(details.mail_id, details.batch_id)
+
+    events = Applying(
+        keyring=keyring,
+        locate=locate,
+        drop_content=configured.drops_content,
+        park_s=configured.webhook_park_s,
+    )
+    return {
+        Task.APPLY_EVENTS: applying(events.round),
+        Task.TELL_SUPPRESSIONS: telling_suppressions(api),
+        Task.CATCH_UP: catching_up(configured, pool=pool, api=api, keyring=keyring).run,
+    }
+
+
+def catching_up(
+    configured: Settings, *, pool: ConnectionPool[Connection], api: PostmarkApi, keyring: Keyring
+) -> CatchUp:
+    """Put catching up together. Raises `SettingsError`."""
+    return CatchUp(
+        pool=pool,
+        api=api,
+        keyring=keyring,
+        ages=catching.ages(configured.catch_up_ages_s),
+        pace=Pace(configured.catch_up_rate),
+        every_s=configured.catch_up_s,
+        retention_s=configured.webhook_retention_s,
+    )
