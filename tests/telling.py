@@ -9,7 +9,8 @@ import orjson
 from atum_schema import inbox
 from atum_schema.encryption import Keyring
 from atum_schema.script import run
-from atum_workers.apply_events import Applying, Whose
+from atum_workers.apply_events import Applying
+from atum_workers.event import Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable

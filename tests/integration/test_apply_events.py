@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from atum_workers.apply_events import Whose
+from atum_workers.event import Whose
 from atum_workers.postmark_api import ProviderFailed
 from atum_workers.telling import Place as Told
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Place

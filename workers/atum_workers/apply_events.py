@@ -16,27 +16,22 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import psycopg
 
 from atum_schema import database, moves, suppression, webhook
-from atum_schema.addresses import parse_addresses
 from atum_schema.errors import ContentUnreadable
 from atum_schema.moves import Move
 from atum_schema.script import run
 from atum_schema.status import Cause
-from atum_schema.suppression import Word
 from atum_schema.tally import counting
-from atum_schema.webhook import Kind, Told
+from atum_schema.webhook import Kind
+from atum_workers import event, proof, telling
 from atum_workers import inbox_store as store
-from atum_workers import proof, telling
-from atum_workers.inbox_store import Fact, Settled, Taken
+from atum_workers.event import Event, Whose
 from atum_workers.postmark_api import ProviderFailed
-from atum_workers.proof import Proof
-from atum_workers.telling import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,35 +39,18 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.encryption import Keyring
-    from atum_workers.inbox_store import About
+    from atum_workers.inbox_store import About, Fact, Taken
+    from atum_workers.telling import Place
 
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 200
 _ASKED_AT_ONCE: Final = 20
 _ASKING_S: Final = 300.0
-_DEFAULT_STREAM: Final = "outbound"
 
 
 class _Moved(Exception):
     """A relay moved a mail while it was being locked: begin again in a new transaction."""
-
-
-class Whose(Enum):
-    """Answers of the provider that name no mail of ours."""
-
-    FOREIGN = "it is somebody else's"
-    UNHEARD_OF = "it does not know the message, or not yet"
-
-
-class Event(NamedTuple):
-    """An event on its way."""
-
-    taken: Taken
-    #: None: it could not be read, for this reason.
-    told: Told | None
-    reason: str | None
-    place: Place | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +86,9 @@ class Applying:
                 if database.is_transient(error):
                     raise
                 log.error("events: the database refuses an event: %s", type(error).__name__)  # noqa: TRY400
-                store.settle(connection, [self._parked(each, "refused") for each in taken])
+                store.settle(
+                    connection, [event.parked(each, "refused", park_s=self.park_s) for each in taken]
+                )
             except _Moved:
                 return 1
         return len(taken)
@@ -127,10 +107,10 @@ class Applying:
     def _ask(self, connection: Connection, asking: Sequence[Event]) -> None:
         """Ask the provider whose mails these are, then apply them. No transaction waits meanwhile."""
         answers: dict[UUID, Place | Whose] = {}
-        for event in asking:
-            message_id = event.told.message_id if event.told is not None else None
+        for one in asking:
+            message_id = one.told.message_id if one.told is not None else None
             try:
-                answers[event.taken.id] = self.locate(message_id or "")
+                answers[one.taken.id] = self.locate(message_id or "")
             except ProviderFailed as error:
                 log.warning("events: the provider does not tell whose mails events belong to: %s", error)
                 break
@@ -138,8 +118,8 @@ class Applying:
         while not applied:
             try:
                 with connection.transaction():
-                    taken = store.take_these(connection, [event.taken.id for event in asking])
-                    events = [_answered(self._read(each), answers.get(each.id)) for each in taken]
+                    taken = store.take_these(connection, [one.taken.id for one in asking])
+                    events = [event.answered(self._read(each), answers.get(each.id)) for each in taken]
                     self._apply(connection, events, may_ask=False)
                     applied = True
             except _Moved:
@@ -182,23 +162,25 @@ class Applying:
         placed = [each for each in events if each.place is not None and each.place.mail_id in known]
         status = proof.apply(
             connection,
-            [evidence for each in placed if (evidence := _proof(each)) is not None],
+            [evidence for each in placed if (evidence := event.proof_of(each)) is not None],
             locked,
             cause=Cause.FOUND,
             drop_content=self.drop_content,
         )
-        facts = [fact for each in placed if (fact := _fact(each, known)) is not None]
+        facts = [fact for each in placed if (fact := event.fact_of(each, known)) is not None]
         status |= self._move(connection, status, store.note(connection, facts), facts)
         ended = {mail_id for mail_id, word in status.items() if telling.has_ended(word)}
         proof.leave(connection, holders, ended)
-        settled = [self._settled(each, known) for each in events if each.taken.id not in later]
+        settled = [
+            event.settled(each, known, park_s=self.park_s) for each in events if each.taken.id not in later
+        ]
         if settled:
             store.settle(connection, settled)
             counts = Counter((f"event_{each.state}", each.reason or each.kind or "") for each in settled)
             run(connection, counting(counts))
 
     def _suppress(self, connection: Connection, events: Sequence[Event], known: Mapping[UUID, About]) -> None:
-        words = [word for each in events if (word := _word(each, known)) is not None]
+        words = [word for each in events if (word := event.word_of(each, known)) is not None]
         if words:
             run(connection, suppression.noting(words))
 
@@ -231,97 +213,6 @@ class Applying:
             ]
             moves.apply(connection, moved, drop_content=self.drop_content)
         return {mail_id: steps[-1].status for mail_id, steps in made.items() if steps}
-
-    def _settled(self, event: Event, known: Mapping[UUID, About]) -> Settled:
-        taken, told, place = event.taken, event.told, event.place
-        if told is None:
-            if event.reason == "content_unreadable":
-                return self._parked(taken, event.reason)
-            return Settled(taken.id, "unreadable", reason=event.reason)
-        if told.kind is None:
-            return Settled(taken.id, "ignored", told.record_type, "unknown_type")
-        if place is not None and place.mail_id in known:
-            return Settled(taken.id, "applied", told.kind.value, mail_id=place.mail_id)
-        if told.foreign:
-            return Settled(taken.id, "ignored", told.kind.value, "foreign_mail")
-        if place is None and told.message_id is None:
-            # Nobody's mail in particular, as when a person reactivates an address.
-            state = "applied" if told.suppressing is not None else "ignored"
-            return Settled(taken.id, state, told.kind.value, "no_mail_named")
-        return self._parked(taken, "no_such_mail", told.kind.value)
-
-    def _parked(self, taken: Taken, reason: str, kind: str | None = None) -> Settled:
-        if taken.age > self.park_s:
-            return Settled(taken.id, "unmatched", kind, reason)
-        return Settled(taken.id, "parked", kind, reason, due_s=telling.wait_s(taken.tries))
-
-
-def _answered(event: Event, answer: Place | Whose | None) -> Event:
-    if isinstance(answer, Place):
-        return event._replace(place=answer)
-    if answer is Whose.FOREIGN and event.told is not None:
-        return event._replace(told=event.told._replace(foreign=True))
-    return event
-
-
-def _proof(event: Event) -> Proof | None:
-    told, place = event.told, event.place
-    if (
-        told is None
-        or told.kind is None
-        or place is None
-        or place.batch_id is None
-        or told.message_id is None
-    ):
-        return None
-    return Proof(place.mail_id, place.batch_id, told.message_id, f"told by a {event.taken.source}")
-
-
-def _recipient(event: Event, known: Mapping[UUID, About]) -> str:
-    """Say whom an event is about; empty where neither it nor its mail tells."""
-    if event.told is not None and event.told.recipient is not None:
-        return event.told.recipient
-    about = None if event.place is None else known.get(event.place.mail_id)
-    if about is None:
-        return ""
-    addresses = {address.email.lower() for address in parse_addresses(about.recipients, field="to")}
-    return addresses.pop() if len(addresses) == 1 else ""
-
-
-def _fact(event: Event, known: Mapping[UUID, About]) -> Fact | None:
-    told, place = event.told, event.place
-    if told is None or told.kind is None or place is None:
-        return None
-    return Fact(
-        place.mail_id,
-        _recipient(event, known),
-        told.kind.value,
-        told.fact,
-        told.at,
-        event.taken.source,
-        told.message_id,
-        told.code,
-        told.detail,
-    )
-
-
-def _word(event: Event, known: Mapping[UUID, About]) -> Word | None:
-    told = event.told
-    if told is None or told.suppressing is None:
-        return None
-    address = _recipient(event, known)
-    if not address:
-        return None
-    about = None if event.place is None else known.get(event.place.mail_id)
-    return Word(
-        stream=told.stream or (about.stream if about is not None else _DEFAULT_STREAM),
-        address=address,
-        suppressed=told.suppressing.suppressed,
-        reason=told.suppressing.reason,
-        origin=told.suppressing.origin,
-        source=event.taken.source,
-        changed_at=told.at or event.taken.received_at,
-    )
 
 
 def _detail(of: Mapping[tuple[UUID, str], Fact], mail_id: UUID, cause: Cause) -> str:

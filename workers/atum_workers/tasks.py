@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from atum_schema.maintenance import Task
 from atum_workers import catching, telling
-from atum_workers.apply_events import Applying, Whose
+from atum_workers.apply_events import Applying
 from atum_workers.catch_up import CatchUp, Pace
 from atum_workers.deadline import Deadline
+from atum_workers.event import Whose
 from atum_workers.maintain import applying, telling_suppressions
 
 if TYPE_CHECKING:
