@@ -152,7 +152,7 @@ def read(document: Mapping[str, Any]) -> Told:
     return Told(
         record_type=record,
         kind=kind,
-        message_id=_text(document, "MessageID"),
+        message_id=_message_id(document),
         recipient=address.strip().lower() if address else None,
         at=at,
         stream=_text(document, "MessageStream"),
@@ -176,7 +176,7 @@ def identity(document: Mapping[str, Any], *, trace: str | None = None) -> bytes:
     told = read(document)
     about = (
         told.record_type,
-        told.message_id,
+        _text(document, "MessageID"),
         told.recipient,
         str(told.bounce_id or ""),
         "" if trace else str(told.at or ""),
@@ -262,6 +262,12 @@ def _fact(document: Mapping[str, Any], kind: Kind | None, bounce_id: int | None,
             return str(at or "")
         case _:
             return str(bounce_id or at or "")
+
+
+def _message_id(document: Mapping[str, Any]) -> str | None:
+    """Read the MessageID. What is no UUID is none: taken for one, it would look like a second copy of a mail."""
+    text = _text(document, "MessageID")
+    return text if _uuid(text) is not None else None
 
 
 def _detail(document: Mapping[str, Any]) -> str | None:

@@ -292,10 +292,17 @@ def test_the_latest_word_on_a_subscription_counts_in_whatever_order_words_come(
 
 def test_a_second_copy_that_an_event_proves_is_counted(place: Place) -> None:
     mail_id, _ = sent(place)
-    tell(place, event("Delivery", mail_id, uuid.uuid4(), MessageID="another"))
+    tell(place, event("Delivery", mail_id, uuid.uuid4(), MessageID=str(uuid.uuid4())))
     apply_all(place)
     assert state(place, mail_id) == ("delivered", 1, 0)
     assert "duplicate_found" in story(place, mail_id)
+
+
+def test_a_message_id_that_is_none_is_no_second_copy(place: Place) -> None:
+    mail_id, batch = sent(place)
+    tell(place, event("Delivery", mail_id, batch, MessageID="not-a-message"))
+    apply_all(place)
+    assert state(place, mail_id) == ("delivered", 0, 0)
 
 
 def test_an_event_that_the_database_refuses_is_put_aside_and_harms_no_other(place: Place) -> None:

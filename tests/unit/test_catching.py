@@ -15,12 +15,13 @@ from atum_workers.catch_up import Pace
 from atum_workers.postmark_api import BouncePage, Details, MessageEvent
 
 MAIL, BATCH = uuid.uuid4(), uuid.uuid4()
+MESSAGE = "0a129aee-e1cd-480d-b08d-4f48548ff48d"
 AT = "2026-11-05T16:33:54.9070259Z"
 
 
 def details(*events: MessageEvent) -> Details:
     metadata = {"atum-mail": str(MAIL), "atum-batch": str(BATCH)}
-    return Details("message-1", "outbound", MAIL, BATCH, metadata, ("ann@example.net",), events)
+    return Details(MESSAGE, "outbound", MAIL, BATCH, metadata, ("ann@example.net",), events)
 
 
 @pytest.mark.parametrize("text", ["", "x", "20,10", "10,10", "1,2,3,4,5,6", "-1", "nan", "1e12", "1,,2"])
@@ -45,7 +46,7 @@ def test_each_line_of_a_messages_story_becomes_the_fact_that_a_webhook_would_hav
     told = [webhook.read(event) for event in catching.events_of(found)]
     assert [one.kind for one in told] == [Kind.DELIVERED, Kind.DELAYED, Kind.OPENED, Kind.CLICKED]
     assert {(one.mail_id, one.batch_id, one.message_id, one.recipient) for one in told} == {
-        (MAIL, BATCH, "message-1", "ann@example.net")
+        (MAIL, BATCH, MESSAGE, "ann@example.net")
     }
     assert told[0].detail == "250 OK"
 
