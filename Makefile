@@ -11,10 +11,10 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench api-bench fuzz outage lint format clean
+.PHONY: help setup demo test matrix bench api-bench webhook-bench fuzz outage lint format clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made once and again whenever the lock file changes. uv installs exactly what is locked.
 $(VENV)/.ready: uv.lock pyproject.toml deploy/bootstrap.sh
@@ -45,6 +45,9 @@ bench: $(VENV)/.ready  ## measure against a plain Dramatiq actor, in one run; la
 
 api-bench: $(VENV)/.ready  ## measure how fast the API takes mail; last line is JSON
 	@$(BIN)/atum-mailer api-bench $(ARGS)
+
+webhook-bench: $(VENV)/.ready  ## measure how fast the webhook endpoint stores events; last line is JSON
+	@$(BIN)/atum-mailer webhook-bench $(ARGS)
 
 fuzz: $(VENV)/.ready  ## send the API thousands of requests made from its OpenAPI document; last line is JSON
 	@$(BIN)/python -m atum_ops.stack.ensure

@@ -7,7 +7,7 @@ import signal
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import httpx
 import psycopg
@@ -67,6 +67,10 @@ class Api:
     `settings` is environment on top of what it needs.
     """
 
+    arguments: ClassVar[Sequence[str]] = ("api",)
+    says: ClassVar[str] = "api: serving"
+    port_variable: ClassVar[str] = "ATUM_API_PORT"
+
     def __init__(self, database_url: str, *, settings: Mapping[str, str] | None = None) -> None:
         self.database_url = database_url
         self.port = free_port()
@@ -75,17 +79,17 @@ class Api:
             "ATUM_CONTENT_KEYS": CONTENT_KEYS,
             **(settings or {}),
             "ATUM_DATABASE_URL": database_url,
-            "ATUM_API_PORT": str(self.port),
+            self.port_variable: str(self.port),
         }
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             logs = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="atum-test-api-")))
             self._log = logs / "api.log"
-            self.process = Service(["api"], environment=self._environment, log=self._log)
+            self.process = Service(list(self.arguments), environment=self._environment, log=self._log)
             self.process.start()
             undo.callback(self._end)
-            self.await_output("api: serving")
+            self.await_output(self.says)
             self._undo = undo.pop_all()
         return self
 
@@ -106,7 +110,7 @@ class Api:
     def start_again(self) -> None:
         """Start the process after it has ended."""
         self.process.start()
-        assert eventually(lambda: self.output().count("api: serving") > 1, seconds=STARTED_S), self.output()
+        assert eventually(lambda: self.output().count(self.says) > 1, seconds=STARTED_S), self.output()
 
     @contextmanager
     def client(self, name: str = "shop", **options: Any) -> Iterator[httpx.Client]:

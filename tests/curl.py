@@ -18,7 +18,7 @@ def run(command: str, environment: Mapping[str, str]) -> httpx.Response:
         Template(word).substitute(environment) for word in shlex.split(command.replace("\\\n", ""))
     ]
     assert name == "curl", command
-    method, url, headers, body = "GET", "", {}, None
+    method, url, headers, body = "", "", {}, None
     while words:
         word = words.pop(0)
         if word == "-X":
@@ -27,8 +27,8 @@ def run(command: str, environment: Mapping[str, str]) -> httpx.Response:
             header, _, value = words.pop(0).partition(": ")
             headers[header] = value
         elif word == "-d":
-            method, body = "POST", words.pop(0)
+            method, body = method or "POST", words.pop(0)
         else:
             assert not word.startswith("-"), command
             url = word
-    return httpx.request(method, url, headers=headers, content=body, timeout=30)
+    return httpx.request(method or "GET", url, headers=headers, content=body, timeout=30)

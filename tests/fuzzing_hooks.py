@@ -15,8 +15,12 @@ _MAILBOXES = st.sampled_from(
         "<o'neil+tag@sub.example.org>",
     )
 )
+_ADDRESSES = st.sampled_from(
+    ("jane@example.com", "Jane.Doe@EXAMPLE.org", "o'neil+tag@sub.example.org", "a/b@example.net")
+)
 _HEADERS = ("X-Order", "List-Unsubscribe", "Message-ID", "References", "In-Reply-To")
 
 schemathesis.openapi.format("mailbox", _MAILBOXES)
+schemathesis.openapi.format("address", _ADDRESSES)
 schemathesis.openapi.format("mailbox-list", st.lists(_MAILBOXES, min_size=1, max_size=4).map(", ".join))
 schemathesis.openapi.format("header-name", st.sampled_from(_HEADERS))

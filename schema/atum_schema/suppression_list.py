@@ -71,7 +71,10 @@ def listing(wanted: Wanted, *, limit: int, after: tuple[str, str] | None = None)
             "lifted": wanted.lifted,
             "limit": limit - len(found),
         }
-        found += yield Statement(LIST if wanted.address is None else OF_ADDRESS, values, Known)
+        if wanted.address is None:
+            found += yield Statement(LIST, values, Known)
+        else:
+            found += yield Statement(OF_ADDRESS, values, Known)
         if len(found) >= limit:
             break
     return found

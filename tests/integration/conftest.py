@@ -10,6 +10,7 @@ import pytest
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.process import SimulatorProcess
 from tests.command_line import Place
+from tests.receiving import Receiver, receiver
 from tests.simulating import HEADERS
 
 if TYPE_CHECKING:
@@ -44,3 +45,10 @@ def client(simulator: SimulatorProcess) -> Iterator[httpx.Client]:
     """A client of the simulator with the right token."""
     with httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    with receiver() as one:
+        yield one

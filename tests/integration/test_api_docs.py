@@ -111,7 +111,7 @@ def test_the_commands_on_the_page_do_what_they_say(api: Api, document: dict[str,
         for one in dict.fromkeys(commands)
     ]
     # Its example of an id is nobody's.
-    assert statuses == [202, 200, 404, 404, 200, 200, 200, 200]
+    assert statuses == [202, 200, 404, 404, 200, 200, 202, 200, 200, 200, 200]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -270,7 +270,7 @@ def test_the_commands_of_api_md_answer_what_it_says(api: Api) -> None:
             last = curl.run(code.replace(shown, ours), environment)
             assert last.is_success, last.text
             ours = ours or last.json()["id"]
-            assert ours in last.text
+            assert ours in last.text or "/v1/suppressions" in code
         else:
             assert re.findall(r"export (\w+)=", code) == list(environment)
 

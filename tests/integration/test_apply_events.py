@@ -298,6 +298,33 @@ def test_a_second_copy_that_an_event_proves_is_counted(place: Place) -> None:
     assert "duplicate_found" in story(place, mail_id)
 
 
+def test_an_event_without_a_message_id_that_is_faster_than_the_answer_is_no_second_copy(place: Place) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    token = place.post(batch)
+    tell(place, event("Delivery", mail_id, batch, MessageID=...))
+    apply_all(place)
+    place.record(batch, token, SENT)
+    tell(place, event("Open", mail_id, batch))
+    apply_all(place)
+    assert state(place, mail_id) == ("delivered", 0, 0)
+    assert place.sql("SELECT provider_message_id FROM atum.mail") == [(MESSAGE,)]
+    assert place.sql("SELECT provider_message_id FROM atum.attempt") == [(MESSAGE,)]
+
+
+def test_events_with_and_without_a_message_id_tell_of_one_copy_in_any_order(place: Place) -> None:
+    for order in ([..., MESSAGE], [MESSAGE, ...]):
+        (mail_id,) = place.ended(UNKNOWN)
+        batch = batch_of(place, mail_id)
+        for record, message_id in zip(("Open", "Delivery"), order, strict=True):
+            tell(place, event(record, mail_id, batch, MessageID=message_id))
+            apply_all(place)
+        assert state(place, mail_id) == ("delivered", 0, 0)
+        assert place.sql(
+            "SELECT provider_message_id FROM atum.attempt WHERE mail_id = %(id)s", id=mail_id
+        ) == [(MESSAGE,)]
+
+
 def test_a_message_id_that_is_none_is_no_second_copy(place: Place) -> None:
     mail_id, batch = sent(place)
     tell(place, event("Delivery", mail_id, batch, MessageID="not-a-message"))

@@ -54,11 +54,15 @@ def sources() -> list[Path]:
         [
             *stores,
             ROOT / "schema/atum_schema/accept.py",
+            ROOT / "schema/atum_schema/audit.py",
             ROOT / "schema/atum_schema/flow_store.py",
             ROOT / "schema/atum_schema/migrate.py",
             ROOT / "schema/atum_schema/moves.py",
             ROOT / "schema/atum_schema/recall.py",
             ROOT / "schema/atum_schema/restore.py",
+            ROOT / "schema/atum_schema/suppression.py",
+            ROOT / "schema/atum_schema/suppression_list.py",
+            ROOT / "schema/atum_schema/suppression_orders.py",
             ROOT / "workers/atum_workers/proof.py",
             ROOT / "workers/atum_workers/pull.py",
         ]

@@ -11,7 +11,7 @@ from atum_schema import webhook
 from atum_schema.errors import SettingsError
 from atum_schema.webhook import Kind
 from atum_workers import catching
-from atum_workers.catch_up import Pace
+from atum_workers.pace import Pace
 from atum_workers.postmark_api import BouncePage, Details, MessageEvent
 
 MAIL, BATCH = uuid.uuid4(), uuid.uuid4()
@@ -78,8 +78,10 @@ def test_bounces_and_complaints_of_a_list_are_read_as_such() -> None:
 def test_a_list_is_read_until_it_goes_back_far_enough() -> None:
     since = datetime(2026, 11, 5, 12, tzinfo=UTC)
     new, old, undated = {"BouncedAt": AT}, {"BouncedAt": "2026-11-05T11:59:59Z"}, {"ID": 3}
-    assert not catching.reaches(BouncePage(3, [new, undated]), since)
-    assert catching.reaches(BouncePage(3, [new, old]), since)
+    now = datetime(2026, 11, 6, tzinfo=UTC)
+    assert since < catching.oldest(BouncePage(3, [new, undated]), now) < now
+    assert catching.oldest(BouncePage(3, [new, old]), now) < since
+    assert catching.oldest(BouncePage(0, []), now) == now
     assert catching.recent(BouncePage(3, [new, old, undated]), since) == [new, undated]
 
 

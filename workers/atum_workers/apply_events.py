@@ -143,12 +143,14 @@ class Applying:
         asking = [
             each for each in events if may_ask and each.told is not None and telling.needs_asking(each.told)
         ]
-        asking = asking[:_ASKED_AT_ONCE]
         later = {each.taken.id for each in asking}
-        events = [each for each in events if each.taken.id not in later]
-        self._apply_these(connection, [*events, *asking], later)
+        self._apply_these(connection, events, later)
         if asking:
-            store.put_off(connection, later, seconds=_ASKING_S)
+            first, rest = asking[:_ASKED_AT_ONCE], asking[_ASKED_AT_ONCE:]
+            store.put_off(connection, [each.taken.id for each in first], seconds=_ASKING_S)
+            # Their turn comes after that of the others that are due.
+            store.put_off(connection, [each.taken.id for each in rest], seconds=0.0)
+            asking = first
         return asking
 
     def _apply_these(self, connection: Connection, events: Sequence[Event], later: set[UUID]) -> None:

@@ -10,7 +10,7 @@ from psycopg.rows import args_row, tuple_row
 from atum_schema import inbox
 from atum_schema.script import run
 from atum_schema.status import PROVEN
-from atum_schema.webhook import Kind
+from atum_schema.webhook import Kind, identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +64,17 @@ def untold(connection: Connection, *, after: UUID, last: UUID) -> list[Untold]:
     values = {"after": after, "last": last, "proven": [status.value for status in PROVEN], "known": _KNOWN}
     with connection.cursor(row_factory=args_row(Untold)) as cursor:
         return cursor.execute(UNTOLD, values).fetchall()
+
+
+KNOWN = "SELECT dedupe FROM atum.webhook_inbox WHERE dedupe = ANY(%(dedupes)s)"
+
+
+def unknown(connection: Connection, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give those events that catching up has not stored yet."""
+    by_identity = {identity(each): each for each in documents}
+    with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+        known = {dedupe for (dedupe,) in cursor.execute(KNOWN, {"dedupes": list(by_identity)})}
+    return [each for dedupe, each in by_identity.items() if dedupe not in known]
 
 
 def store(connection: Connection, documents: Sequence[Mapping[str, Any]], keyring: Keyring) -> int:

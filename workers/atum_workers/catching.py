@@ -72,17 +72,22 @@ def _event(details: Details, event: MessageEvent) -> dict[str, Any] | None:
 
 
 def events_of_bounces(bounces: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give the events of a list of bounces. They have no metadata there: applying asks for it by their MessageID."""
+    """Give the events of a list of bounces. They have no metadata there."""
     return [
         {"RecordType": "SpamComplaint" if bounce.get("Type") == "SpamComplaint" else "Bounce", **bounce}
         for bounce in bounces
     ]
 
 
-def reaches(page: BouncePage, since: datetime) -> bool:
-    """Say whether a page, the newest first, goes back as far as `since`."""
-    times = [read_time(bounce.get("BouncedAt")) for bounce in page.bounces]
-    return any(time is not None and time < since for time in times)
+def with_ids(event: dict[str, Any], details: Details | None) -> dict[str, Any]:
+    """Give an event with the metadata of its message. Without, applying looks for its mail, again and again."""
+    return event if details is None else {"Metadata": dict(details.metadata), **event}
+
+
+def oldest(page: BouncePage, before: datetime) -> datetime:
+    """Give the oldest time on a page, or `before`, whichever comes first."""
+    times = [time for bounce in page.bounces if (time := read_time(bounce.get("BouncedAt"))) is not None]
+    return min([before, *times])
 
 
 def recent(page: BouncePage, since: datetime) -> list[dict[str, Any]]:

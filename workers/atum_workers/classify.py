@@ -44,12 +44,12 @@ def classify(answer: Answer, *, count: int, now: datetime) -> list[Outcome]:
     if status == 200:
         return _accepted_request(document, count)
     if status in REFUSED_BY_STATUS:
-        retry_after = _retry_after(answer.headers, now)
+        wait_s = retry_after_s(answer.headers, now)
         outcome: Outcome = Deferred(
             reason=REFUSED_BY_STATUS[status],
             detail=_detail(document, status),
             charged=False,
-            retry_after=retry_after,
+            retry_after=wait_s,
             http_status=status,
             code=_code(document),
         )
@@ -63,7 +63,7 @@ def classify(answer: Answer, *, count: int, now: datetime) -> list[Outcome]:
             reason="maintenance",
             detail=_detail(document, status),
             charged=False,
-            retry_after=_retry_after(answer.headers, now),
+            retry_after=retry_after_s(answer.headers, now),
             http_status=status,
             code=100,
         )
@@ -98,7 +98,7 @@ def _is_id(value: Any) -> TypeGuard[str]:
 def _refused_request(document: Any, answer: Answer, count: int, now: datetime) -> Outcome:
     if not isinstance(document, dict) or _code(document) is None:
         return _unclear("http_422", "422 without an ErrorCode", 422, None)
-    return _by_code(document, 422, companions=count > 1, retry_after=_retry_after(answer.headers, now))
+    return _by_code(document, 422, companions=count > 1, retry_after=retry_after_s(answer.headers, now))
 
 
 def _by_code(
@@ -173,7 +173,7 @@ def scrub(text: str) -> str:
     return _ADDRESS.sub("<address>", clean)[:_MAX_DETAIL]
 
 
-def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """Read Retry-After: seconds or a date (RFC 9110 §10.2.3); nonsense is as if it were not there."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():

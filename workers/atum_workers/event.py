@@ -80,14 +80,9 @@ def answered(event: Event, answer: Place | Whose | None) -> Event:
 
 
 def proof_of(event: Event) -> Proof | None:
+    """Give the proof of acceptance that an event is: of any kind that is known, with or without a MessageID."""
     told, place = event.told, event.place
-    if (
-        told is None
-        or told.kind is None
-        or place is None
-        or place.batch_id is None
-        or told.message_id is None
-    ):
+    if told is None or told.kind is None or place is None or place.batch_id is None:
         return None
     return Proof(place.mail_id, place.batch_id, told.message_id, f"told by a {event.taken.source}")
 

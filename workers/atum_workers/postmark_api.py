@@ -6,8 +6,7 @@ some hold live tokens.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -18,6 +17,7 @@ import orjson
 from atum_schema.suppression import Entry
 from atum_schema.webhook import BATCH_KEY, MAIL_KEY, read_time
 from atum_workers import transport
+from atum_workers.classify import retry_after_s
 from atum_workers.postmark import headers
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ ADDRESSES_AT_ONCE: Final = 50
 PAGE: Final = 500
 REACH: Final = 10_000
 _LARGEST: Final = 50_000_000
+# The provider's clock in summer; in winter a time that is written so lies an hour later, which misses nothing either.
+_NEW_YORK: Final = timezone(timedelta(hours=-4))
 _NO_SUCH_MESSAGE: Final = 701
 _REASONS: Final = {"HardBounce": "hard_bounce", "SpamComplaint": "complaint", "ManualSuppression": "manual"}
 _ORIGINS: Final = {"Recipient": "recipient", "Customer": "customer", "Admin": "admin"}
@@ -46,6 +48,7 @@ class ProviderFailed(Exception):
         status: int | None = None,
         code: int | None = None,
         retry_after_s: float | None = None,
+        said: str | None = None,
     ) -> None:
         super().__init__(text)
         #: HTTP status; None: there was no answer.
@@ -53,11 +56,18 @@ class ProviderFailed(Exception):
         #: Postmark's ErrorCode.
         self.code = code
         self.retry_after_s = retry_after_s
+        #: Postmark's own words, which may have addresses in them: for who asked, never for a log.
+        self.said = said
 
     @property
     def unauthorized(self) -> bool:
         """Whether the token is refused: nothing else will do either."""
         return self.status == httpx.codes.UNAUTHORIZED
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether any other request would fail just so: the token is refused, or it asks too fast."""
+        return self.unauthorized or self.status == httpx.codes.TOO_MANY_REQUESTS
 
 
 class MessageEvent(NamedTuple):
@@ -121,8 +131,10 @@ class PostmarkApi:
             raise
         return _details(message_id, _object(found))
 
-    def bounces(self, stream: str, *, since: datetime, offset: int, deadline: Deadline) -> BouncePage:
-        """Give a page of a stream's bounces, complaints among them, from the day of `since` on."""
+    def bounces(
+        self, stream: str, *, since: datetime, until: datetime | None = None, offset: int, deadline: Deadline
+    ) -> BouncePage:
+        """Give a page of a stream's bounces, complaints among them: from the day of `since` on, and up to `until`."""
         query: dict[str, str | int] = {
             "count": PAGE,
             "offset": offset,
@@ -130,6 +142,9 @@ class PostmarkApi:
             # By the provider's calendar, which is not UTC: a day earlier misses nothing.
             "fromdate": (since - timedelta(days=1)).strftime("%Y-%m-%d"),
         }
+        if until is not None:
+            at_least = (until + timedelta(seconds=1)).astimezone(_NEW_YORK)
+            query["todate"] = at_least.strftime("%Y-%m-%dT%H:%M:%S")
         found = _object(self.ask("GET", "/bounces", deadline, query=query))
         total, bounces = found.get("TotalCount"), found.get("Bounces")
         if type(total) is not int or not isinstance(bounces, list):
@@ -216,27 +231,18 @@ def _read(response: httpx.Response, raw: bytes) -> Any:
         document = None
     if response.is_success and document is not None:
         return document
-    code = document.get("ErrorCode") if isinstance(document, dict) else None
+    error = document if isinstance(document, dict) else {}
+    code, said = error.get("ErrorCode"), error.get("Message")
     code = code if type(code) is int else None
     text = f"HTTP {response.status_code}" + (f", ErrorCode {code}" if code is not None else "")
+    said = document.get("Message") if isinstance(document, dict) else None
     raise ProviderFailed(
         text if not response.is_success else f"{text}: the answer is not JSON",
         status=response.status_code,
         code=code,
-        retry_after_s=_retry_after(response.headers.get("retry-after")),
+        retry_after_s=retry_after_s(response.headers, datetime.now(UTC)),
+        said=said if isinstance(said, str) else None,
     )
-
-
-def _retry_after(value: str | None) -> float | None:
-    if value is None:
-        return None
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment - datetime.now(moment.tzinfo)).total_seconds())
 
 
 def _object(document: Any) -> dict[str, Any]:

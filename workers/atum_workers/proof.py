@@ -6,7 +6,7 @@ that one is accepted too, the second copy is counted. Lock order: batch, mail by
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.rows import args_row, tuple_row
@@ -17,7 +17,7 @@ from atum_schema.status import Cause, Status
 from atum_workers.store import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
     from uuid import UUID
 
@@ -30,7 +30,8 @@ class Proof(NamedTuple):
 
     mail_id: UUID
     batch_id: UUID
-    message_id: str
+    #: None where whoever tells does not say which message it is.
+    message_id: str | None
     #: How it became known, for people.
     detail: str | None = None
 
@@ -40,7 +41,7 @@ class Known(NamedTuple):
 
     mail_id: UUID
     batch_id: UUID
-    message_id: str
+    message_id: str | None
 
 
 KNOWN = """
@@ -59,6 +60,7 @@ ON CONFLICT (mail_id, batch_id) DO UPDATE
 SET outcome = 'accepted', answered_at = clock_timestamp(), provider_message_id = excluded.provider_message_id,
     detail = excluded.detail, http_status = NULL, code = NULL
 WHERE atum.attempt.outcome <> 'accepted'
+      OR (atum.attempt.provider_message_id IS NULL AND excluded.provider_message_id IS NOT NULL)
 """
 
 
@@ -94,9 +96,15 @@ def apply(
     with connection.cursor(row_factory=args_row(Known)) as cursor:
         known = set(cursor.execute(KNOWN, {"ids": [mail.mail_id for mail in locked]}).fetchall())
     exist = {mail.mail_id for mail in locked}
+    posts = {each[:2] for each in known}
     news = [
-        p for p in proofs if p.mail_id in exist and Known(p.mail_id, p.batch_id, p.message_id) not in known
+        p
+        for p in proofs
+        if p.mail_id in exist
+        and (Known(*p[:3]) not in known if p.message_id is not None else p[:2] not in posts)
     ]
+    # Where several tell of one POST, the one that names the message counts.
+    news.sort(key=lambda proof: proof.message_id is None)
     _write_attempts(connection, news)
     first = {proof.mail_id: proof for proof in reversed(news)}
     moved = [
@@ -105,14 +113,12 @@ def apply(
         if (p := first.get(m.mail_id)) is not None
     ]
     moves.apply(connection, moved, drop_content=drop_content)
-    copies: defaultdict[UUID, set[str]] = defaultdict(set)
-    for mail_id, _, message_id in (*known, *(proof[:3] for proof in news)):
-        copies[mail_id].add(message_id)
     status = {move.mail_id: move.status for move in moved}
+    copies = _copies([*known, *(Known(*proof[:3]) for proof in news)])
     doubled = [
-        _duplicate(mail, status[mail.mail_id], first[mail.mail_id], len(copies[mail.mail_id]))
+        _duplicate(mail, status[mail.mail_id], first[mail.mail_id], copies[mail.mail_id])
         for mail in locked
-        if mail.mail_id in status and len(copies[mail.mail_id]) - 1 > mail.duplicates
+        if mail.mail_id in status and copies[mail.mail_id] - 1 > mail.duplicates
     ]
     moves.apply(connection, doubled)
     return {mail.mail_id: status.get(mail.mail_id, mail.status) for mail in locked}
@@ -124,6 +130,17 @@ def leave(connection: Connection, holders: Sequence[Holder], mails: AbstractSet[
         if holder.state != "posting":
             rest = sorted(set(holder.mail_ids) - mails)
             moves.shrink_batch(connection, batch=holder.id, rest=rest, held=len(holder.mail_ids))
+
+
+def _copies(known: Iterable[Known]) -> Counter[UUID]:
+    """Count the copies of each mail that are proven: messages, and POSTs of which nobody knows the message."""
+    messages: defaultdict[tuple[UUID, UUID], set[str]] = defaultdict(set)
+    for mail_id, batch_id, message_id in known:
+        messages[mail_id, batch_id] |= set() if message_id is None else {message_id}
+    of_mail: defaultdict[UUID, set[str]] = defaultdict(set)
+    for (mail_id, batch_id), found in messages.items():
+        of_mail[mail_id] |= found or {f"some message of batch {batch_id}"}
+    return Counter({mail_id: len(found) for mail_id, found in of_mail.items()})
 
 
 def _duplicate(mail: Locked, status: str, proof: Proof, copies: int) -> Move:
@@ -181,7 +198,7 @@ def late(connection: Connection, *, batch: UUID, results: Sequence[Result], drop
         values = {"ids": [result.mail_id for result in results], "batch": batch}
         resolved: dict[UUID, str] = dict(cursor.execute(RESOLVED, values).fetchall())
     accepted = [
-        Proof(r.mail_id, batch, r.provider_message_id or "", r.detail or "a late answer")
+        Proof(r.mail_id, batch, r.provider_message_id, r.detail or "a late answer")
         for r in results
         if r.outcome == "accepted" and resolved.get(r.mail_id) != "accepted"
     ]

@@ -73,10 +73,11 @@ SET state = 'posting', posting_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(batch)s AND token = %(token)s AND state = 'claimed' AND lease_until > clock_timestamp()
       AND (%(first_expiry)s::timestamptz > clock_timestamp() OR %(first_expiry)s::timestamptz IS NULL)
-      AND NOT EXISTS (
+      -- Where nobody is suppressed, one look says so for all.
+      AND NOT (EXISTS (SELECT FROM atum.suppression) AND EXISTS (
           SELECT FROM unnest(%(streams)s::text[], %(addresses)s::text[]) AS r(stream, address)
           JOIN atum.suppression s ON s.stream = r.stream AND s.address = r.address
-          WHERE s.suppressed)
+          WHERE s.suppressed))
 RETURNING mail_ids, lane, account, (pg_current_wal_insert_lsn() - '0/0')::bigint AS wal
 """
 
@@ -219,7 +220,8 @@ WITH fence AS (
            detail
     FROM result
     ON CONFLICT (mail_id, batch_id) DO UPDATE
-    SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status
+    SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status,
+        provider_message_id = coalesce(atum.attempt.provider_message_id, excluded.provider_message_id)
     RETURNING mail_id, token = batch_id AS known
 ), told AS (
     SELECT r.*, a.known FROM result r JOIN attempted a ON a.mail_id = r.mail_id
@@ -259,7 +261,8 @@ SELECT (SELECT count(*) FROM fence),
 
 _LOOKING: LiteralString = """
     ON CONFLICT (mail_id, batch_id) DO UPDATE
-    SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status
+    SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status,
+        provider_message_id = coalesce(atum.attempt.provider_message_id, excluded.provider_message_id)
     RETURNING mail_id, token = batch_id AS known
 ), told AS (
     SELECT r.*, a.known FROM result r JOIN attempted a ON a.mail_id = r.mail_id

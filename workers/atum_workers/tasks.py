@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 from atum_schema.maintenance import Task
 from atum_workers import catching, telling
 from atum_workers.apply_events import Applying
-from atum_workers.catch_up import CatchUp, Pace
+from atum_workers.catch_up import CatchUp
 from atum_workers.deadline import Deadline
 from atum_workers.event import Whose
 from atum_workers.maintain import applying, telling_suppressions
+from atum_workers.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

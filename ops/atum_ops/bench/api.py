@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
-import tempfile
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import psycopg
-import uvloop
 
-from atum_ops.bench import http, runs
+from atum_ops.bench import http, runs, serving
 from atum_ops.percentiles import percentile
-from atum_ops.service import Service
 from atum_ops.stack.local import LocalStack
 from atum_ops.stack.ports import free_port
 from atum_producers.api import clients_store, keys
@@ -29,13 +22,13 @@ from atum_schema.errors import StackError
 from atum_schema.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 #: What an API process has to take per second.
 SINGLES_BAR: Final = 1500.0
 ARRAYS_BAR: Final = 8000.0
 _CLIENT: Final = "bench"
-_STARTED_S: Final = 30.0
 _SINGLE_CONNECTIONS: Final = 48
 _ARRAY_CONNECTIONS: Final = 4
 
@@ -76,28 +69,14 @@ def stand(directory: Path) -> Iterator[Stand]:
                 key_id=key.id,
                 digest=key.digest,
             )
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atum-bench-")))
         port = free_port()
         environment = {
             "ATUM_DATABASE_URL": postgres.database_url,
             "ATUM_CONTENT_KEYS": new_key("bench"),
             "ATUM_API_PORT": str(port),
         }
-        api = stack.enter_context(Service(["api"], environment=environment, log=logs / "api.log"))
-        _await_serving(api)
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(api.pid, cores[:1])
-        os.sched_setaffinity(0, cores[1:] or cores)
-        stack.callback(os.sched_setaffinity, 0, cores)
+        stack.enter_context(serving.pinned(["api"], environment, says="api: serving"))
         yield Stand(port=port, database_url=postgres.database_url, key=key.text)
-
-
-def _await_serving(api: Service) -> None:
-    deadline = time.monotonic() + _STARTED_S
-    while "api: serving" not in api.output():
-        if not api.running or time.monotonic() > deadline:
-            raise StackError(f"the API did not start: {api.output()[-2000:]}")
-        time.sleep(0.05)
 
 
 def singles(at: Stand, number: int) -> Round:
@@ -123,7 +102,7 @@ def _measure(at: Stand, bodies: list[bytes], *, mails: int, connections: int) ->
     headers = {"Authorization": f"Bearer {at.key}", "X-Run": secrets.token_hex(4)}
     requests = [http.request("/v1/mails", body, headers) for body in bodies]
     before = _stored(at)
-    measured = _run(lambda: http.load(at.port, iter(requests), connections=connections))
+    measured = serving.run(lambda: http.load(at.port, iter(requests), connections=connections))
     if measured.statuses != {202: len(bodies)}:
         raise StackError(f"not every request was taken; answers by status: {measured.statuses}")
     if _stored(at) - before != mails:
@@ -134,12 +113,6 @@ def _measure(at: Stand, bodies: list[bytes], *, mails: int, connections: int) ->
         p50_ms=(percentile(measured.waits, 0.50) or 0.0) * 1000,
         p99_ms=(percentile(measured.waits, 0.99) or 0.0) * 1000,
     )
-
-
-def _run(work: Callable[[], Any]) -> http.Measured:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        measured: http.Measured = runner.run(work())
-    return measured
 
 
 def _stored(at: Stand) -> int:

@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "api": "atum_ops.cli.api",
     "api-bench": "atum_ops.cli.api_bench",
     "bench": "atum_ops.cli.bench",
+    "catch-up": "atum_ops.cli.catch_up",
     "chaos": "atum_ops.cli.chaos",
     "client": "atum_ops.cli.client",
     "demo": "atum_ops.cli.demo",
@@ -27,7 +28,10 @@ _COMMANDS: Final = {
     "relay": "atum_ops.cli.parts",
     "restored": "atum_ops.cli.restored",
     "simulator": "atum_ops.cli.simulator",
+    "suppressions": "atum_ops.cli.suppressions",
     "verify": "atum_ops.cli.verify",
+    "webhook": "atum_ops.cli.webhook",
+    "webhook-bench": "atum_ops.cli.webhook_bench",
     "worker": "atum_ops.cli.parts",
 }
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from atum_ops import leash
 from atum_ops.cli.parts import log_to_stderr
 from atum_schema import settings
 
+if TYPE_CHECKING:
+    from atum_schema.settings import Settings
+
 
 @click.command()
-@click.option("--host", help="Address to listen on (default: ATUM_API_HOST, 127.0.0.1).")
 @click.option(
-    "--port", type=click.IntRange(1, 65_535), help="Port to listen on (default: ATUM_API_PORT, 8025)."
+    "--only",
+    type=click.Choice(["api", "webhooks"]),
+    default="api",
+    show_default=True,
+    help="What to serve: the ways in, or what the provider tells of mails.",
 )
-def api(host: str | None, port: int | None) -> None:
+@click.option(
+    "--host", help="Address to listen on (default: ATUM_API_HOST or ATUM_WEBHOOK_HOST, both 127.0.0.1)."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    help="Port to listen on (default: ATUM_API_PORT, 8025, or ATUM_WEBHOOK_PORT, 8026).",
+)
+def api(only: str, host: str | None, port: int | None) -> None:
     """Take mail by HTTP: the own API and the Postmark-compatible one. Run as many as you like.
+
+    With --only webhooks it takes what the provider tells of mails instead, at ATUM_WEBHOOK_PATH, and nothing else.
 
     It speaks plain HTTP; put a proxy that does TLS in front of it where it leaves the machine. SIGTERM answers what was
     taken, then ends.
@@ -24,10 +42,29 @@ def api(host: str | None, port: int | None) -> None:
     Examples:
       atum-mailer client create shop --scope send --scope read
       ATUM_DATABASE_URL=… ATUM_CONTENT_KEYS_FILE=/run/keys atum-mailer api --port 8025
+      ATUM_DATABASE_URL=… ATUM_WEBHOOK_BASIC_FILE=/run/webhook … atum-mailer api --only webhooks
     """
-    from atum_producers.api.server import serve
-
     log_to_stderr()
     leash.hold()
-    given = {"api_host": host, "api_port": port}
+    prefix, serve = ("webhook", _serve_webhooks) if only == "webhooks" else ("api", _serve_api)
+    given = {f"{prefix}_host": host, f"{prefix}_port": port}
     serve(settings.load(**{name: value for name, value in given.items() if value is not None}))
+
+
+def _serve_api(loaded: Settings) -> None:
+    from atum_producers.api import app, server
+
+    server.serve(app.application(loaded), loaded, name="api", host=loaded.api_host, port=loaded.api_port)
+
+
+def _serve_webhooks(loaded: Settings) -> None:
+    from atum_producers.api import server
+    from atum_producers.webhooks import app
+
+    server.serve(
+        app.application(loaded),
+        loaded,
+        name=app.NAME,
+        host=loaded.webhook_host,
+        port=loaded.webhook_port,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 2
 _UNREACHABLE = 3
+# Times that it waits where the provider says that it is asked too fast.
+_PATIENCE = 10
 
 
 @click.command("catch-up")
@@ -62,11 +65,14 @@ def catch_up(since: timedelta, *, yes: bool, form: str) -> None:
         caught = _catch(configured, pool, began)
     if form == "json":
         show.json(caught)
-        return
-    click.echo(
-        f"asked about {caught.asked:,} mails; {caught.events:,} events are new,"
-        f" {caught.suppressions:,} suppressions changed"
-    )
+    else:
+        click.echo(
+            f"asked about {caught.asked:,} mails; {caught.events:,} events are new,"
+            f" {caught.suppressions:,} suppressions changed"
+        )
+    if caught.failed:
+        click.echo(f"the provider gave no answer about {caught.failed:,} mails; repeat it later", err=True)
+        sys.exit(1)
 
 
 def _untold(pool: ConnectionPool[Connection], began: datetime) -> int:
@@ -89,11 +95,14 @@ def _untold(pool: ConnectionPool[Connection], began: datetime) -> int:
 def _catch(configured: Settings, pool: ConnectionPool[Connection], began: datetime) -> Caught:
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
+    from atum_workers.catch_up import remedy
     from atum_workers.postmark_api import PostmarkApi, ProviderFailed
     from atum_workers.tasks import catching_up
 
     api = PostmarkApi(base_url=configured.postmark_url, token=configured.need_postmark_token())
-    work = catching_up(configured, pool=pool, api=api, keyring=configured.keyring())
+    work = replace(
+        catching_up(configured, pool=pool, api=api, keyring=configured.keyring()), patience=_PATIENCE
+    )
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}: {task.completed:,} asked, {task.fields[new]:,} new"),
@@ -108,8 +117,7 @@ def _catch(configured: Settings, pool: ConnectionPool[Connection], began: dateti
             for part, _ in work.over(began, keep):
                 bar.update(task, description=part)
     except ProviderFailed as error:
-        remedy = "; ATUM_POSTMARK_TOKEN is refused" if error.unauthorized else ""
-        show.console().print(f"atum-mailer: the provider does not answer: {error}{remedy}")
+        show.console().print(f"atum-mailer: the provider does not answer: {error}{remedy(error)}")
         sys.exit(1 if error.status is not None else _UNREACHABLE)
     finally:
         api.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from atum_ops.simulator.conditions import Conditions
+from atum_ops.simulator.fates import Fate
 from atum_ops.simulator.faults import FaultKind, FaultPlan
 from atum_ops.simulator.presets import PRESETS, preset
 from atum_schema.errors import SettingsError
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "ATUM_SIMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 CONTROL_TOKEN_VARIABLE: Final = "ATUM_SIMULATOR_CONTROL_TOKEN"  # noqa: S105 - the name of a variable
-_STEERING: Final = {"faults": "faults", "scenario": "scenario", "set": "set_conditions"}
+_STEERING: Final = {
+    "faults": ("simulator_steering", "faults"),
+    "scenario": ("simulator_steering", "scenario"),
+    "set": ("simulator_steering", "set_conditions"),
+    "webhooks": ("simulator_webhooks", "webhooks"),
+}
 _CONDITIONS: Final = {
     "latency_ms": ("--latency-ms", "Milliseconds per sending request."),
     "latency_per_item_ms": ("--latency-per-item-ms", "Milliseconds per message."),
@@ -46,8 +52,8 @@ class _Steered(click.Group):
         del ctx
         if cmd_name not in _STEERING:
             return None
-        module = importlib.import_module("atum_ops.cli.simulator_steering")
-        command: click.Command = getattr(module, _STEERING[cmd_name])
+        module, name = _STEERING[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"atum_ops.cli.{module}"), name)
         return command
 
 
@@ -100,6 +106,22 @@ def read_plan(given: str, *, seed: int) -> FaultPlan:
     return FaultPlan.from_document(document)
 
 
+def read_shares(given: str) -> dict[str, float]:
+    """Read the shares of fates, as in `bounce-hard=0.02,complaint=0.01`. Raises SettingsError."""
+    if given == Fate.DELIVERED:
+        return {}
+    shares = {}
+    for part in given.split(","):
+        name, _, share = (piece.strip() for piece in part.partition("="))
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            raise SettingsError(
+                f"{part.strip()!r} is not a fate and its share, such as bounce-hard=0.02"
+            ) from None
+    return shares
+
+
 @click.group(cls=_Steered, invoke_without_command=True)
 @click.option(
     "--config",
@@ -129,6 +151,23 @@ def read_plan(given: str, *, seed: int) -> FaultPlan:
 @click.option("--stream", multiple=True, metavar="ID[:TYPE]", help="Add a stream (Transactional).")
 @click.option(
     "--signatures", default="", metavar="LIST", help="Confirmed addresses and domains, with commas."
+)
+@click.option(
+    "--fates", metavar="SHARES", help="What becomes of mails, as in bounce-hard=0.02,complaint=0.01."
+)
+@click.option(
+    "--time-scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Seconds that a second of fates and retries takes.",
+)
+@click.option(
+    "--retry-rules",
+    type=click.Choice(["new", "old"]),
+    default="new",
+    show_default=True,
+    help="How webhooks are tried again.",
 )
 @click.option("--ready-fd", type=int, metavar="FD", help="Write the URLs here once connections are taken.")
 @click.option("--stop-fd", type=int, metavar="FD", help="Stop when the other end of this is closed.")
@@ -194,6 +233,9 @@ def _config(options: dict[str, Any]) -> SimulatorConfig:
         "faults": read_plan(options["faults"], seed=options["seed"]),
         "seed": options["seed"],
         "ledger_path": options["ledger"],
+        "fates": None if options["fates"] is None else read_shares(options["fates"]),
+        "time_scale": options["time_scale"],
+        "retry_rules": options["retry_rules"],
         "streams": DEFAULT_STREAMS | {name: kind or "Transactional" for name, kind in added.items()},
         "signatures": frozenset(
             one.strip().lower() for one in options["signatures"].split(",") if one.strip()

@@ -58,7 +58,7 @@ def show_faults(url: str, form: str) -> None:
       atum-mailer simulator faults show
       atum-mailer simulator faults show --format=json | jq .fired
     """
-    _print(_remote(url).status(), form)
+    _print(remote_at(url).status(), form)
 
 
 @faults.command("set")
@@ -77,7 +77,7 @@ def set_faults(plan: str, seed: int, url: str, form: str) -> None:
       atum-mailer simulator faults set 500_after
       atum-mailer simulator faults set plan.json
     """
-    remote = _remote(url)
+    remote = remote_at(url)
     remote.set_faults(read_plan(plan, seed=seed))
     _print(remote.status(), form)
 
@@ -92,7 +92,7 @@ def clear_faults(url: str, form: str) -> None:
     Example:
       atum-mailer simulator faults clear
     """
-    remote = _remote(url)
+    remote = remote_at(url)
     remote.set_faults(read_plan("none", seed=0))
     _print(remote.status(), form)
 
@@ -115,7 +115,7 @@ def scenario(name: str | None, duration: float | None, url: str, form: str) -> N
       atum-mailer simulator scenario
       atum-mailer simulator scenario clear
     """
-    remote = _remote(url)
+    remote = remote_at(url)
     if name is None:
         status = remote.status()
     elif name == _CLEAR:
@@ -149,10 +149,11 @@ def set_conditions(url: str, form: str, **options: Any) -> None:
     changes = conditions(options)
     if not changes:
         raise click.UsageError("nothing to set; give at least one option, see --help")
-    _print(_remote(url).tune(changes), form)
+    _print(remote_at(url).tune(changes), form)
 
 
-def _remote(url: str) -> Remote:
+def remote_at(url: str) -> Remote:
+    """Give the control side of the simulator at a URL. Raises SettingsError without a control token."""
     token = os.environ.get(CONTROL_TOKEN_VARIABLE)
     if not token:
         raise SettingsError(

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, parse_qsl
 import orjson
 
 from atum_ops.simulator import texts
+from atum_ops.simulator.control_webhooks import WebhookControl
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.presets import preset
 from atum_ops.simulator.suppressions import ORIGINS, REASONS, Suppression
@@ -31,6 +32,7 @@ class Control:
     def __init__(self, state: State, stage: Stage) -> None:
         self._state = state
         self._stage = stage
+        self._webhooks = WebhookControl(state)
         self._routes = {
             ("GET", "summary"): self._summary,
             ("GET", "status"): self._status,
@@ -42,6 +44,7 @@ class Control:
             ("POST", "inactive"): self._inactive,
             ("POST", "suppressions"): self._suppressions,
             ("POST", "reset"): self._reset,
+            **self._webhooks.routes,
         }
 
     def __call__(self, request: Request, connection: Connection) -> None:
@@ -54,6 +57,9 @@ class Control:
         try:
             if (request.method, name) == ("GET", "ledger"):
                 self._ledger(request, connection)
+                return
+            if (request.method, name) == ("GET", "truth"):
+                connection.stream(self._webhooks.truth())
                 return
             handler = self._routes.get((request.method, name))
             answer = (

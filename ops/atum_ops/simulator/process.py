@@ -18,6 +18,7 @@ import orjson
 
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.remote import Remote
+from atum_ops.simulator.webhook_events import TRIGGERS
 from atum_schema.errors import StackError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from atum_ops.simulator.faults import FaultPlan
-    from atum_ops.simulator.records import LedgerRecord, Summary
+    from atum_ops.simulator.records import LedgerRecord, Summary, TruthRecord
+    from atum_ops.simulator.webhook_faults import WebhookFaults
 
 _START_S = 20.0
 _STOP_S = 5.0
@@ -124,6 +126,52 @@ class SimulatorProcess:
     def ledger(self, *, after: int = 0, limit: int | None = None) -> Iterator[LedgerRecord]:
         """Give the records of accepted messages with `seq` > `after`, in order, as they stood when asked."""
         return self._control().ledger(after=after, limit=limit)
+
+    def truth(self) -> Iterator[TruthRecord]:
+        """Give what is true of each recipient of each accepted message that has a fate, in order."""
+        return self._control().truth()
+
+    def webhooks(self) -> dict[str, Any]:
+        """Give `webhooks` with their statistics, `counts`, their `faults`, the `fates`, and what is still to come.
+
+        `upcoming` counts the steps that have not happened yet, `pending` the deliveries that are not done.
+        """
+        return self._control().webhooks()
+
+    def register_webhook(
+        self,
+        url: str,
+        *,
+        stream: str = "outbound",
+        triggers: Iterable[str] = TRIGGERS,
+        basic: tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Have events of a stream posted to a URL from now on, with these credentials; there is no probe.
+
+        Raises SettingsError when it makes no sense; so do the next ones.
+        """
+        self._control().register_webhook(
+            {
+                "Url": url,
+                "MessageStream": stream,
+                "HttpAuth": {"Username": basic[0], "Password": basic[1]} if basic is not None else None,
+                "HttpHeaders": [{"Name": name, "Value": value} for name, value in (headers or {}).items()],
+                "Triggers": {trigger: {"Enabled": True} for trigger in triggers},
+            }
+        )
+
+    def set_webhook_faults(self, faults: WebhookFaults) -> None:
+        """Let these faults hit webhooks from now on."""
+        self._control().set_webhook_faults(faults)
+
+    def set_webhook_outage(self, outage: str) -> None:
+        """Begin an outage of webhooks, `lost` or `failing`, or end it (""); the other faults stay."""
+        self._control().set_webhook_outage(outage)
+
+    def set_fates(self, shares: Mapping[str, float] | None) -> None:
+        """Give fates other shares, from the next message on; None: messages have no fate."""
+        self._control().set_fates(shares)
 
     def status(self) -> dict[str, Any]:
         """Give what is being played (`scenario`), `conditions`, the plan (`faults`), and how often each kind `fired`."""

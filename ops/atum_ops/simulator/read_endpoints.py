@@ -11,6 +11,7 @@ from atum_ops.simulator import search, texts
 from atum_ops.simulator.faults import SEARCH_ONLY, FaultKind, Target
 from atum_ops.simulator.index import Page
 from atum_ops.simulator.misbehaviour import misbehave
+from atum_ops.simulator.truth import message_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,8 @@ class ReadEndpoints:
         kept = self._state.contents.get(message_id) or {}
         text, html = kept.get("TextBody", ""), kept.get("HtmlBody", "")
         record = self._state.ledger.record(seq)
-        connection.answer(texts.json_answer(search.details(record, text=text, html=html)))
+        events = message_events(self._state.lives, record)
+        connection.answer(texts.json_answer(search.details(record, text=text, html=html, events=events)))
 
     def _when_indexed(self, connection: Connection, then: Callable[[], None]) -> None:
         # In steps, so that the first search after a long run does not stop every other request.

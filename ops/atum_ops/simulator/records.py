@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from atum_ops.simulator.ledger import MAIL_KEY
@@ -62,13 +62,38 @@ class LedgerRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TruthRecord:
+    """What is true of one recipient of one accepted message, at the end of its course.
+
+    `state` is delivered, soft_bounced, bounced, complained or delayed; `events` are the steps of its course in order,
+    `suppressed` says whether its stream mails the address no more, `settled` that the whole course has happened.
+    """
+
+    seq: int
+    mail_id: str | None
+    message_id: str
+    stream: str
+    recipient: str
+    state: str
+    events: tuple[str, ...]
+    suppressed: bool
+    settled: bool
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> TruthRecord:
+        """Read one line of the truth."""
+        return cls(**{**document, "events": tuple(document["events"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Counts of one simulator, since its ledger began (`accepted` to `duplicate_ids`) or since it started (the rest).
 
     `distinct`, `duplicates` and `extra_copies` count `atum-mail` ids: all, those accepted more than once, and the
     copies beyond the first. `duplicate_ids` names at most 1000 of them with how often. `offered` counts messages in
     sending requests that reached the message checks, `refused` those answered with an ErrorCode. Of the `sends`,
-    `limited` met the rate limit, and `abandoned` were not carried out because the client had gone.
+    `limited` met the rate limit, and `abandoned` were not carried out because the client had gone. `webhooks` counts
+    events, posts, how they ended, and the faults that hit them.
     """
 
     accepted: int
@@ -86,6 +111,7 @@ class Summary:
     limited: int
     abandoned: int
     faults: Mapping[str, int]
+    webhooks: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Summary:

@@ -9,13 +9,14 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from atum_ops.simulator.records import LedgerRecord, Summary
+from atum_ops.simulator.records import LedgerRecord, Summary, TruthRecord
 from atum_schema.errors import SettingsError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from atum_ops.simulator.faults import FaultPlan
+    from atum_ops.simulator.webhook_faults import WebhookFaults
 
 _TIMEOUT_S = 60.0
 _READ = 1 << 20
@@ -46,6 +47,42 @@ class Remote:
         with self._request("GET", path) as response:
             for line in _lines(response):
                 yield LedgerRecord.from_document(orjson.loads(line))
+
+    def truth(self) -> Iterator[TruthRecord]:
+        """Give what is true of each recipient of each accepted message that has a fate, in order."""
+        with self._request("GET", "truth") as response:
+            for line in _lines(response):
+                yield TruthRecord.from_document(orjson.loads(line))
+
+    def webhooks(self) -> dict[str, Any]:
+        """Give `webhooks` with their statistics, `counts`, their `faults`, the `fates`, and what is still to come.
+
+        `upcoming` counts the steps that have not happened yet, `pending` the deliveries that are not done.
+        """
+        return self._call("GET", "webhooks")
+
+    def register_webhook(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Register a webhook, as the provider's API has it but without a probe; give what `webhooks` gives.
+
+        Raises SettingsError when it makes no sense; so do the next ones.
+        """
+        return self._call("POST", "webhooks", dict(document))
+
+    def remove_webhook(self, webhook_id: int) -> dict[str, Any]:
+        """Forget a webhook; give what `webhooks` gives."""
+        return self._call("DELETE", "webhooks", {"id": webhook_id})
+
+    def set_webhook_faults(self, faults: WebhookFaults) -> dict[str, Any]:
+        """Let these faults hit webhooks from now on; give what `webhooks` gives."""
+        return self._call("POST", "webhook_faults", faults.to_document())
+
+    def set_webhook_outage(self, outage: str) -> dict[str, Any]:
+        """Begin an outage of webhooks, `lost` or `failing`, or end it (""); the other faults stay."""
+        return self._call("POST", "webhook_faults", {"outage": outage})
+
+    def set_fates(self, shares: Mapping[str, float] | None) -> dict[str, Any]:
+        """Give fates other shares, from the next message on; None: messages have no fate. Gives what `webhooks` gives."""
+        return self._call("POST", "fates", {"shares": None if shares is None else dict(shares)})
 
     def status(self) -> dict[str, Any]:
         """Give what is being played (`scenario`), `conditions`, the plan (`faults`), and how often each kind `fired`."""
@@ -149,4 +186,4 @@ def _lines(response: HTTPResponse) -> Iterator[bytes]:
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole
     if rest:
-        raise StackError("the ledger stream ended in the middle of a record")
+        raise StackError("the stream ended in the middle of a record")

@@ -57,9 +57,10 @@ class Query:
 def parse_query(text: str) -> Query | Refusal:
     """Read a query string; keys are case-insensitive, unknown ones are ignored. Refused with ErrorCode 700."""
     given = {key.lower(): value for key, value in parse_qsl(text, keep_blank_values=True)}
-    count, offset = _number(given.get("count", "")), _number(given.get("offset", "0"))
-    if not 1 <= count <= MOST_PER_PAGE or offset < 0 or count + offset > MOST_REACHABLE:
+    page = paging(given)
+    if page is None:
         return Refusal(_BAD_QUERY, texts.BAD_PAGING)
+    count, offset = page
     if sum(key.startswith(_METADATA) for key in given) > 1:
         return Refusal(_BAD_QUERY, texts.ONE_METADATA)
     since = moment(given.get("fromdate", ""))
@@ -77,6 +78,14 @@ def parse_query(text: str) -> Query | Refusal:
         count=count,
         offset=offset,
     )
+
+
+def paging(given: Mapping[str, str]) -> tuple[int, int] | None:
+    """Read `count` and `offset` of a query; None when they are wrong, or reach too far."""
+    count, offset = _number(given.get("count", "")), _number(given.get("offset", "0"))
+    if not 1 <= count <= MOST_PER_PAGE or offset < 0 or count + offset > MOST_REACHABLE:
+        return None
+    return count, offset
 
 
 def unfiltered(query: Query) -> Query:
@@ -120,9 +129,11 @@ def message(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def details(record: Mapping[str, Any], *, text: str, html: str) -> dict[str, Any]:
-    """Give a ledger record as the provider's message details. Nothing is delivered, so there are no events."""
-    return {**message(record), "TextBody": text, "HtmlBody": html, "Body": "", "MessageEvents": []}
+def details(
+    record: Mapping[str, Any], *, text: str, html: str, events: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Give a ledger record as the provider's message details."""
+    return {**message(record), "TextBody": text, "HtmlBody": html, "Body": "", "MessageEvents": events}
 
 
 def _terms(given: Mapping[str, str]) -> list[Term]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from atum_ops.simulator.wire import Connection
 
 Messages = list[dict[str, Any]]
+
+#: How long an answer waits for events that are to come before it.
+EARLY_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +58,7 @@ class SendEndpoints:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._waiting: set[asyncio.Task[None]] = set()
 
     def single(self, request: Request, connection: Connection) -> None:
         """Handle `POST /email`."""
@@ -108,14 +114,21 @@ class SendEndpoints:
         return texts.error(429, texts.SLOW_DOWN, status=429, extra=extra)
 
     def _conclude(self, submission: Submission) -> None:
-        fault, connection, plan = submission.fault, submission.connection, submission.plan
+        fault = submission.fault
         if submission.abandoned:
             self._state.counts["abandoned"] += 1
             return
         if fault is not None and EFFECTS[fault.rule.kind].truth is Truth.NOTHING:
-            misbehave(fault, connection, plan)
+            misbehave(fault, submission.connection, submission.plan)
             return
         answers = self._accept(submission)
+        if early := self._state.courier.take_early():
+            self._answer_after(early, partial(self._answer, submission, answers))
+        else:
+            self._answer(submission, answers)
+
+    def _answer(self, submission: Submission, answers: list[Document] | Answer) -> None:
+        fault, connection, plan = submission.fault, submission.connection, submission.plan
         if isinstance(answers, Answer):
             connection.answer(answers)
         elif fault is not None:
@@ -126,6 +139,7 @@ class SendEndpoints:
     def _accept(self, submission: Submission) -> list[Document] | Answer:
         state, items, fault = self._state, submission.items, submission.fault
         alterations = UNALTERED if fault is None else oddities.alterations(fault, items)
+        before = state.ledger.accepted
         try:
             answers = submit(
                 items,
@@ -137,11 +151,22 @@ class SendEndpoints:
             )
         except OSError as error:
             return texts.error(101, texts.INTERNAL.format(error_id=f"ledger: {error}"), status=500)
+        if state.lives.plan is not None:
+            state.lives.follow(before)
         state.counts["refused"] += sum(1 for answer in answers if answer["ErrorCode"])
         state.contents.keep(submission.body, [answer.get("MessageID") for answer in answers])
         if state.index.active:
             state.index.advance(len(answers))
         return answers
+
+    def _answer_after(self, early: list[asyncio.Future[None]], answer: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await asyncio.wait(early, timeout=EARLY_S)
+            answer()
+
+        task = asyncio.get_running_loop().create_task(wait())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
 
 def read_messages(

@@ -48,6 +48,7 @@ async def serve(
     control = Control(state, stage)
     control_listener = Listener(config.host, config.control_port or 0)
     try:
+        state.lives.resume()
         url = control_url = await listener.open(_connections(Service(state, control), state.entrance))
         if config.control_port is not None:
             control_url = await control_listener.open(_connections(control, side))
@@ -55,6 +56,8 @@ async def serve(
         await (stop or asyncio.Event()).wait()
     finally:
         stage.clear()
+        state.lives.stop()
+        state.courier.stop()
         for one in (listener, control_listener):
             await one.close()
         for entrance in (state.entrance, side):

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from atum_ops.simulator import texts
+from atum_ops.simulator.bounce_endpoints import BounceEndpoints
 from atum_ops.simulator.control import PREFIX
 from atum_ops.simulator.inbox import Inbox, is_inbox
 from atum_ops.simulator.read_endpoints import ReadEndpoints
 from atum_ops.simulator.send_endpoints import SendEndpoints
 from atum_ops.simulator.suppression_endpoints import SuppressionEndpoints
 from atum_ops.simulator.template_endpoints import TemplateEndpoints
+from atum_ops.simulator.webhook_endpoints import WebhookEndpoints
 
 if TYPE_CHECKING:
     from atum_ops.simulator.control import Control
@@ -25,7 +27,7 @@ TOKEN_HEADER = b"x-postmark-server-token"
 TEST_TOKEN = b"POSTMARK_API_TEST"
 _JSON = b"application/json"
 #: What is before and after the id in a path; the paths in front are those of collections.
-_NAMED = re.compile(r"(/messages/outbound|/message-streams)/[^/]+(/.*)?")
+_NAMED = re.compile(r"(/messages/outbound|/message-streams|/bounces|/webhooks)/[^/]+(/.*)?")
 
 
 class Service:
@@ -37,6 +39,7 @@ class Service:
         self._inbox = Inbox(state)
         send, templates = SendEndpoints(state), TemplateEndpoints(state)
         read, suppressions = ReadEndpoints(state), SuppressionEndpoints(state)
+        bounces, webhooks = BounceEndpoints(state), WebhookEndpoints(state)
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/email"): send.single,
             ("POST", "/email/batch"): send.batch,
@@ -50,6 +53,18 @@ class Service:
             ("GET", "/message-streams/{id}/suppressions/dump"): suppressions.dump,
             ("POST", "/message-streams/{id}/suppressions"): suppressions.create,
             ("POST", "/message-streams/{id}/suppressions/delete"): suppressions.delete,
+            ("GET", "/deliverystats"): bounces.statistics,
+            ("GET", "/bounces"): bounces.list,
+            ("GET", "/bounces/{id}"): bounces.single,
+            ("GET", "/bounces/{id}/dump"): bounces.dump,
+            ("PUT", "/bounces/{id}/activate"): bounces.activate,
+            ("GET", "/webhooks"): webhooks.list,
+            ("POST", "/webhooks"): webhooks.create,
+            ("GET", "/webhooks/{id}"): webhooks.single,
+            ("PUT", "/webhooks/{id}"): webhooks.edit,
+            ("DELETE", "/webhooks/{id}"): webhooks.remove,
+            ("POST", "/webhooks/{id}/verify"): webhooks.verify,
+            ("GET", "/webhooks/{id}/statistics"): webhooks.statistics,
         }
         self._paths = {(method, path.lower()): handler for (method, path), handler in self._routes.items()}
         self._rehearsals: dict[tuple[str, str], Handler] = {

@@ -10,19 +10,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from atum_ops.simulator.contents import Contents
+from atum_ops.simulator.courier import Courier
 from atum_ops.simulator.entrance import Entrance
 from atum_ops.simulator.index import Index
 from atum_ops.simulator.injector import Injector
 from atum_ops.simulator.ledger import Ledger
+from atum_ops.simulator.lives import Lives
 from atum_ops.simulator.ratelimit import Bucket
 from atum_ops.simulator.rules import Account
+from atum_ops.simulator.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from atum_ops.simulator.config import SimulatorConfig
+    from atum_ops.simulator.fates import FatePlan
     from atum_ops.simulator.faults import FaultKind, FaultPlan
     from atum_ops.simulator.scenarios import Scenario
+    from atum_ops.simulator.webhooks import Status, Webhook
 
 _LISTED_DUPLICATES = 1000
 
@@ -42,6 +47,11 @@ class State:
         self.entrance = Entrance()
         self.counts: Counter[str] = Counter()
         self.requests = self.ledger.last_request
+        self.webhooks = Webhooks(config.streams)
+        self.webhooks.use(config.webhooks)
+        self.courier = Courier(self.webhooks, config)
+        self.lives = Lives(self.ledger, self.account.suppressions, self._first_fates())
+        self.lives.tell, self.lives.early = self.courier.tell, self.courier.is_early
         self.contents = Contents(most=config.keep_content, most_bytes=config.keep_bytes)
         self._scenario: Scenario | None = None
         self._fired: Counter[FaultKind] = Counter()
@@ -84,14 +94,38 @@ class State:
         self._apply()
 
     def reset(self) -> None:
-        """Forget messages, counters, suppressions and tuning, and start the current plan from its beginning."""
+        """Forget messages, counters, suppressions and tuning, and start the current plan from its beginning.
+
+        Fates, webhooks and their faults are again as the simulator was started with.
+        """
         self.ledger.clear()
         self.index = Index(self.ledger)
         self.account.suppressions.replace(())
         self.counts.clear()
         self.contents.clear()
+        self.webhooks.use(self.config.webhooks)
+        self.courier.clear(self.config.telling_faults())
+        self.lives.clear(self._first_fates())
         self._own_conditions = self.config.conditions()
         self.use(self.plan)
+
+    def register(self, webhook: Webhook, status: Status) -> None:
+        """Keep a webhook, with all its types in one status; from the first one on, messages have fates."""
+        webhook.become(status)
+        self.webhooks.save(webhook)
+        if self.lives.plan is None:
+            self.lives.use(self.config.fate_plan())
+
+    def change_suppression(self, stream: str, address: str, *, suppressed: bool) -> bool:
+        """Suppress an address by hand or lift that, and tell; False when the customer may not."""
+        suppressions = self.account.suppressions
+        before = suppressions.at_last(stream, address)
+        done = (suppressions.suppress if suppressed else suppressions.delete)(stream, address)
+        if done and not suppressed:
+            self.lives.bounces.activate(stream, address.lower())
+        if done and (before is not None) is not suppressed:
+            self.courier.tell_of_customer(stream, address.lower(), suppressed=suppressed)
+        return done
 
     def _apply(self) -> None:
         scenario, plan = self._scenario, self.plan
@@ -135,7 +169,12 @@ class State:
             "abandoned": self.counts["abandoned"],
             "last_seq": self.ledger.accepted,
             "faults": self.fired(),
+            "webhooks": dict(self.courier.counts),
         }
+
+    def _first_fates(self) -> FatePlan | None:
+        told = self.config.fates is not None or self.config.webhooks
+        return self.config.fate_plan() if told else None
 
 
 def _draw(plan: FaultPlan) -> random.Random:

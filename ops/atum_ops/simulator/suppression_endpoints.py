@@ -46,15 +46,13 @@ class SuppressionEndpoints:
 
     def create(self, request: Request, connection: Connection) -> None:
         """Handle `POST …/suppressions`."""
-        self._change(request, connection, self._state.account.suppressions.suppress, done="Suppressed")
+        self._change(request, connection, suppressed=True)
 
     def delete(self, request: Request, connection: Connection) -> None:
         """Handle `POST …/suppressions/delete`."""
-        self._change(request, connection, self._state.account.suppressions.delete, done="Deleted")
+        self._change(request, connection, suppressed=False)
 
-    def _change(
-        self, request: Request, connection: Connection, change: Callable[[str, str], bool], *, done: str
-    ) -> None:
+    def _change(self, request: Request, connection: Connection, *, suppressed: bool) -> None:
         stream = self._stream(request)
         if stream is None:
             connection.answer(_unknown_stream())
@@ -66,12 +64,12 @@ class SuppressionEndpoints:
         results = []
         for address in addresses:
             failure = _failure(address)
-            if failure is None and not change(stream, address):
+            if failure is None and not self._state.change_suppression(stream, address, suppressed=suppressed):
                 failure = texts.NO_AUTHORITY
             results.append(
                 {
                     "EmailAddress": address,
-                    "Status": done if failure is None else "Failed",
+                    "Status": "Failed" if failure else "Suppressed" if suppressed else "Deleted",
                     "Message": failure,
                 }
             )

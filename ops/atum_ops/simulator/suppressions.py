@@ -61,6 +61,19 @@ class Suppressions:
         self._change(history, at, Suppression(address.lower(), "ManualSuppression", "Customer", at))
         return True
 
+    def hold(self, stream: str, entry: Suppression) -> bool:
+        """Note what a bounce, a complaint or a recipient's own wish suppresses; say whether that is new."""
+        known = self.at_last(stream, entry.address)
+        if known is not None and (known.reason == FINAL_REASON or entry.reason != FINAL_REASON):
+            return False
+        self._change(self._history(stream, entry.address), entry.created_at, entry)
+        return True
+
+    def at_last(self, stream: str, address: str) -> Suppression | None:
+        """Give what holds of an address once every change shows."""
+        history = self._streams.get(stream, {}).get(address.lower())
+        return history[-1][1] if history else None
+
     def delete(self, stream: str, address: str) -> bool:
         """Let an address get mail again, which it may do already; False for a complaint."""
         history = self._streams.get(stream, {}).get(address.lower())

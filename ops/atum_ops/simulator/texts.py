@@ -16,6 +16,7 @@ from atum_ops.simulator.exchange import Answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SERVER_ID = 1
 OK = "OK"
 TEST_OK = "Test job accepted"
 DELAYED = "Message accepted, but delivery may be delayed."
@@ -71,6 +72,14 @@ NO_TEMPLATE_ID = "The 'TemplateId' associated with this request is not valid or 
 NO_TEMPLATE_ALIAS = "The Template's 'Alias' associated with this request is not valid or was not found."
 NO_MODEL = "The 'TemplateModel' is required, though it may be empty."
 TEMPLATE_AND_BODY = "A request with a template must not have a 'Subject', 'HtmlBody' or 'TextBody'."
+NO_BOUNCE = "The bounce that was requested could not be found."
+NO_ACTIVATION = "The address cannot be activated: its bounce does not allow it."
+BAD_BOUNCE_QUERY = "Invalid value of the parameter '{name}'."
+BAD_WEBHOOK_URL = "The 'Url' is required, and must be an absolute http or https URL."
+BAD_WEBHOOK = "Invalid value of the field '{name}'."
+NO_WEBHOOK = "The webhook that was requested could not be found."
+WEBHOOK_REMOVED = "Webhook {id} removed."
+NOT_VERIFIED = "The webhook could not be verified, and nothing was saved: {failures}."
 BAD_DATE = "Invalid '{name}': '{value}' is not a date."
 
 
@@ -129,7 +138,7 @@ def html(status: int, title: str) -> Answer:
 def server(token: str) -> dict[str, Any]:
     """Give the body of `GET /server` (Postmark developer docs, "Server API")."""
     return {
-        "ID": 1,
+        "ID": SERVER_ID,
         "Name": "atum-mailer simulator",
         "ApiTokens": [token],
         "Color": "Grey",
@@ -158,7 +167,7 @@ def stream(name: str, kind: str) -> dict[str, Any]:
     """Give one stream of `GET /message-streams` (Postmark developer docs, "Message streams API")."""
     return {
         "ID": name,
-        "ServerID": 1,
+        "ServerID": SERVER_ID,
         "Name": name,
         "Description": None,
         "MessageStreamType": kind,

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import traceback
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route
 
 from atum_producers.api import openapi, postmark, writer
 from atum_producers.api.access import Access
@@ -19,27 +15,26 @@ from atum_producers.api.bodies import Bodies
 from atum_producers.api.documentation import Documentation
 from atum_producers.api.health import Health
 from atum_producers.api.mails import Mails
+from atum_producers.api.parts import Guard, keep_running, route
 from atum_producers.api.postmark import dialect
 from atum_producers.api.postmark.dialect import Paths
 from atum_producers.api.postmark.texts import Refused
 from atum_producers.api.problems import Kind, Problem, answer
 from atum_producers.api.service import Service
+from atum_producers.api.suppressions import Suppressions
 from atum_producers.api.writer import Writer
 from atum_schema import database
 from atum_schema.acceptance import LanePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.routing import Route
+    from starlette.types import Scope
 
     from atum_schema.settings import Settings
-
-    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-log = logging.getLogger(__name__)
 
 #: Transactions that store at the same time: while one waits for its commit, the next is filled.
 _WRITERS: Final = 2
@@ -70,13 +65,13 @@ def application(settings: Settings) -> Starlette:
                 await pool.open()
                 stack.push_async_callback(pool.close)
             for work in (service.access.keep_fresh(), *[service.writer.run() for _ in range(_WRITERS)]):
-                stack.push_async_callback(_ended, asyncio.create_task(_watched(work)))
+                keep_running(stack, work, name="api")
             yield
 
     app = Starlette(
         routes=_routes(service),
         lifespan=lifespan,
-        middleware=[Middleware(Guard), Middleware(Paths)],
+        middleware=[Middleware(Guard, worded=_worded, name="api"), Middleware(Paths)],
         exception_handlers={Problem: _problem, Refused: _refused, HTTPException: _http},
     )
     # A redirect would name the place that the client has named, and plain HTTP where a proxy does TLS.
@@ -86,55 +81,19 @@ def application(settings: Settings) -> Starlette:
 
 def _routes(service: Service) -> list[Route]:
     mails, health, documentation = Mails(service), Health(service), Documentation(openapi.document())
+    suppressions = Suppressions(service)
     return [
-        _route("/v1/mails", GET=mails.find, POST=mails.enqueue),
-        _route("/v1/mails/{id}", GET=mails.show, DELETE=mails.cancel),
-        _route("/healthz", GET=health.alive),
-        _route("/readyz", GET=health.ready),
-        _route("/docs", GET=documentation.page),
-        _route("/openapi.json", GET=documentation.openapi),
-        *[_route(path, **methods) for path, methods in postmark.endpoints(service).items()],
+        route("/v1/mails", GET=mails.find, POST=mails.enqueue),
+        route("/v1/mails/{id}", GET=mails.show, DELETE=mails.cancel),
+        route("/v1/suppressions", GET=suppressions.find),
+        # An address may have a slash in it.
+        route("/v1/suppressions/{stream}/{address:path}", PUT=suppressions.add, DELETE=suppressions.remove),
+        route("/healthz", GET=health.alive),
+        route("/readyz", GET=health.ready),
+        route("/docs", GET=documentation.page),
+        route("/openapi.json", GET=documentation.openapi),
+        *[route(path, **methods) for path, methods in postmark.endpoints(service).items()],
     ]
-
-
-def _route(path: str, **methods: Endpoint) -> Route:
-    """Make one route of all the methods of a path, so that whoever uses another one is told all that there are."""
-
-    async def endpoint(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await methods[method](request)
-
-    return Route(path, endpoint, methods=list(methods))
-
-
-class Guard:
-    """Turns an error of ours into an answer, and logs it without what it says: that may quote a mail."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = False
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer)
-            log.error(  # noqa: TRY400 (its message may quote a mail)
-                "api: an error of ours: %s\n%s",
-                type(error).__name__,
-                "".join(traceback.format_tb(error.__traceback__)),
-            )
-            if not started:
-                problem = Problem(Kind.INTERNAL_ERROR, "an error of ours; the log of the API has it")
-                await _worded(scope, problem)(scope, receive, send)
 
 
 def _worded(scope: Scope, problem: Problem) -> Response:
@@ -160,17 +119,3 @@ async def _http(request: Request, error: Exception) -> Response:
     kind = _KINDS.get(error.status_code, Kind.BAD_REQUEST)
     detail = f"{request.method} is not supported here" if kind is Kind.METHOD_NOT_ALLOWED else "no such path"
     return _worded(request.scope, Problem(kind, detail, headers=error.headers))
-
-
-async def _watched(work: Coroutine[Any, Any, None]) -> None:
-    """Run what has no end. If it ends by an error, the process must not look alive without it."""
-    try:
-        await work
-    except Exception as error:  # noqa: BLE001 (the next line ends the process)
-        log.critical("api: a part that must not end has ended: %s", type(error).__name__)
-        raise SystemExit(1) from None
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

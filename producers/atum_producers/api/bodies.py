@@ -21,15 +21,20 @@ _CLOSE: Final = {"Connection": "close"}
 
 
 class Bodies:
-    """Reads bodies for one process; `timeout_s` bounds how long a client may take to send one."""
+    """Reads bodies of `largest` bytes at most; `timeout_s` bounds how long a client may take to send one.
 
-    def __init__(self, *, timeout_s: float) -> None:
+    `budget` is what all bodies that are being read at once may have together.
+    """
+
+    def __init__(self, *, timeout_s: float, largest: int = LARGEST, budget: int = _BUDGET) -> None:
         self._timeout_s = timeout_s
+        self._largest = largest
+        self._budget = budget
         self._held = 0
 
     async def read(self, request: Request) -> bytes:
         """Read the whole body. Raises `Problem` where it is too large, too slow, or one too many."""
-        _refuse_declared(request)
+        self._refuse_declared(request)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._collect(request)
@@ -44,14 +49,23 @@ class Bodies:
             async for chunk in request.stream():
                 size += len(chunk)
                 self._held += len(chunk)
-                if size > LARGEST:
-                    raise _too_large(f"more than {LARGEST:,}")
-                if self._held > _BUDGET:
+                if size > self._largest:
+                    raise self._too_large(f"more than {self._largest:,}")
+                if self._held > self._budget:
                     raise unavailable("too many large requests at once; nothing was stored")
                 chunks.append(chunk)
         finally:
             self._held -= size
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _refuse_declared(self, request: Request) -> None:
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._largest:
+            raise self._too_large(f"{int(declared):,}")
+
+    def _too_large(self, size: str) -> Problem:
+        detail = f"the body has {size} bytes, at most {self._largest:,} are taken"
+        return Problem(Kind.TOO_LARGE, detail, headers=_CLOSE)
 
 
 def need_json(request: Request) -> None:
@@ -71,15 +85,3 @@ def parsed(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Problem(Kind.BAD_REQUEST, f"the body is not JSON: {error}") from None
-
-
-def _refuse_declared(request: Request) -> None:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > LARGEST:
-        raise _too_large(f"{int(declared):,}")
-
-
-def _too_large(size: str) -> Problem:
-    return Problem(
-        Kind.TOO_LARGE, f"the body has {size} bytes, at most {LARGEST:,} are taken", headers=_CLOSE
-    )

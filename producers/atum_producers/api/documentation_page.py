@@ -14,7 +14,7 @@ from atum_producers.api.documentation_words import kind, line, prose
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_METHODS: Final = frozenset({"get", "post", "delete"})
+_METHODS: Final = frozenset({"get", "post", "put", "delete"})
 _FRAME: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{style}</style></head>
@@ -48,7 +48,7 @@ def _style() -> str:
 def _contents(document: dict[str, Any]) -> str:
     parts = [f'<p class="name"><a href="#start">{escape(document["info"]["title"])}</a></p>']
     for path, method, operation in _operations(document):
-        if operation["tags"] == ["Mails"]:
+        if operation["tags"] != ["Service"]:
             parts.append(
                 f'<a href="#{operation["operationId"]}">{_badge(method)}<span>{escape(path)}</span></a>'
             )

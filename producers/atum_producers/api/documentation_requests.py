@@ -10,6 +10,8 @@ import orjson
 
 #: Where the examples say that the API is: shell variables, to be set once.
 _PLACE: Final = "$ATUM_API"
+#: Methods that curl has to be told.
+_SAID: Final = frozenset({"put", "delete"})
 _KEY: Final = '"Authorization: Bearer $ATUM_API_KEY"'
 
 
@@ -27,7 +29,7 @@ def curl(path: str, method: str, operation: dict[str, Any]) -> str:
         else:
             query += _pairs(one)
     url = f"{_PLACE}{path}" + (f"?{urlencode(query, safe=':,@')}" if query else "")
-    lines = [f'curl {"-X DELETE " if method == "delete" else ""}"{url}"']
+    lines = [f'curl {f"-X {method.upper()} " if method in _SAID else ""}"{url}"']
     if "requestBody" in operation:
         headers.append(shlex.quote("Content-Type: application/json"))
     lines += [f"-H {one}" for one in headers]

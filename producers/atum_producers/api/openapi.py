@@ -13,14 +13,15 @@ from typing import Any, Final
 
 import orjson
 
-from atum_producers.api import bodies, drafts, problems, protocol, reading
+from atum_producers.api import bodies, drafts, problems, protocol, reading, suppressions
 from atum_producers.api.clients_store import Scope
 from atum_producers.api.problems import Kind
 from atum_producers.story_store import SCANNED
 from atum_schema import limits, webhook
 from atum_schema.status import Cause, Status
+from atum_schema.suppression import REASONS
 
-_METHODS: Final = ("get", "post", "delete")
+_METHODS: Final = ("get", "post", "put", "delete")
 _SLOT: Final = re.compile(r"\{([A-Z_]+)\}")
 _LOCAL: Final = "#/$defs/"
 _SHARED: Final = "#/components/schemas/"
@@ -62,12 +63,14 @@ def _values(mail: dict[str, Any]) -> dict[str, Any]:
         "KEY_PATTERN": mail["properties"]["idempotency_key"]["pattern"],
         "LARGEST_BODY": bodies.LARGEST,
         "LARGEST_PAGE": reading.LARGEST_PAGE,
+        "LONGEST_NOTE": suppressions.LONGEST_NOTE,
         "LONGEST_WANTED": reading.LONGEST,
         "MESSAGE_BYTES": limits.MESSAGE_BYTES,
         "MOST_ERRORS": drafts.MOST_ERRORS,
         "MOST_MAILS": drafts.MOST_MAILS,
         "PAGE": reading.PAGE,
         "RECIPIENTS": limits.RECIPIENTS,
+        "REASONS": list(REASONS),
         "SCANNED": SCANNED,
         "SCOPES": list(Scope),
         "STATUSES": list(Status),

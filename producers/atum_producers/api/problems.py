@@ -26,6 +26,7 @@ class Kind(Enum):
     TOO_SLOW = 408, "The request did not arrive in time"
     IN_PROGRESS = 409, "A request with this Idempotency-Key is being worked on"
     NOT_CANCELABLE = 409, "The mail can no longer be cancelled"
+    SUPPRESSION_STAYS = 409, "The suppression can not be lifted"
     TOO_LARGE = 413, "The request is too large"
     NOT_JSON = 415, "The body must be application/json"
     MAIL_REJECTED = 422, "A mail breaks a rule; nothing was stored"

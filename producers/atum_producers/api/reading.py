@@ -64,9 +64,8 @@ def filters(query: QueryParams) -> Filters:
         if name.startswith(_METADATA):
             metadata[name.removeprefix(_METADATA)] = value
         elif name not in NAMES:
-            raise _bad(name, f"is not known; there are {', '.join(sorted(NAMES))} and {_METADATA}<key>")
-        if "\0" in value or "\0" in name or len(value) > LONGEST:
-            raise _bad(name, f"must be text of at most {LONGEST} characters without NUL")
+            raise bad(name, f"is not known; there are {', '.join(sorted(NAMES))} and {_METADATA}<key>")
+        check_text(name, value)
     return Filters(
         statuses=_statuses(query.getlist("status")),
         tag=query.get("tag"),
@@ -79,11 +78,17 @@ def filters(query: QueryParams) -> Filters:
     )
 
 
+def check_text(name: str, value: str) -> None:
+    """Refuse what cannot be looked for. Raises `Problem`."""
+    if "\0" in value or "\0" in name or len(value) > LONGEST:
+        raise bad(name, f"must be text of at most {LONGEST} characters without NUL")
+
+
 def page_size(query: QueryParams) -> int:
     """Read `limit`. Raises `Problem`."""
     text = query.get("limit", str(PAGE))
     if _NUMBER.fullmatch(text) is None or not 1 <= int(text) <= LARGEST_PAGE:
-        raise _bad("limit", f"is {text!r}, must be from 1 to {LARGEST_PAGE}")
+        raise bad("limit", f"is {text!r}, must be from 1 to {LARGEST_PAGE}")
     return int(text)
 
 
@@ -95,7 +100,7 @@ def bounds(query: QueryParams) -> tuple[UUID | None, UUID | None]:
         try:
             before = UUID(cursor)
         except ValueError:
-            raise _bad("cursor", "is not one that this API has given") from None
+            raise bad("cursor", "is not one that this API has given") from None
         return before, since
     return until, since
 
@@ -105,7 +110,7 @@ def _statuses(values: Sequence[str]) -> list[str] | None:
     known = {status.value for status in Status}
     for one in wanted:
         if one not in known:
-            raise _bad("status", f"is {one!r}, must be one of {', '.join(sorted(known))}")
+            raise bad("status", f"is {one!r}, must be one of {', '.join(sorted(known))}")
     return wanted or None
 
 
@@ -118,9 +123,10 @@ def _moment(name: str, query: QueryParams) -> UUID | None:
         # A "+" in a query stands for a space.
         value: Any = READERS["send_at"].read(name, text.replace(" ", "+"))
     except MailRejected as error:
-        raise _bad(name, error.reason) from None
+        raise bad(name, error.reason) from None
     return first_mail_id(value)
 
 
-def _bad(name: str, reason: str) -> Problem:
+def bad(name: str, reason: str) -> Problem:
+    """Make the problem of a query parameter."""
     return Problem(Kind.BAD_REQUEST, f"{name} {reason}", parameter=name)

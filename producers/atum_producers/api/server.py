@@ -1,4 +1,4 @@
-"""Serving the API until SIGTERM: what was taken is stored and answered first."""
+"""Serving HTTP until SIGTERM: what was taken is stored and answered first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from atum_producers.api.app import application
 from atum_producers.api.protocol import Waiting, protocol
 
 if TYPE_CHECKING:
     import socket
+
+    from starlette.types import ASGIApp
 
     from atum_schema.settings import Settings
 
@@ -22,19 +23,26 @@ log = logging.getLogger(__name__)
 class Server(uvicorn.Server):
     """Says where it serves, once it does."""
 
+    def __init__(self, config: uvicorn.Config, name: str) -> None:
+        super().__init__(config)
+        self._name = name
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
         await super().startup(sockets)
-        log.info("api: serving on http://%s:%d", self.config.host, self.config.port)
+        log.info("%s: serving on http://%s:%d", self._name, self.config.host, self.config.port)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; returns when everything that was taken is answered."""
+def serve(app: ASGIApp, settings: Settings, *, name: str, host: str, port: int) -> None:
+    """Serve an application until SIGTERM or SIGINT; returns when everything that was taken is answered.
+
+    `name` is the server's in the log.
+    """
     waiting = Waiting(timeout_s=settings.api_head_timeout_s, connections=settings.api_connections)
     config = uvicorn.Config(
-        application(settings),
-        host=settings.api_host,
-        port=settings.api_port,
+        app,
+        host=host,
+        port=port,
         http=protocol(waiting),
         ws="none",
         loop="uvloop",
@@ -51,7 +59,7 @@ def serve(settings: Settings) -> None:
     # uvicorn raises the signal again when it has shut down: then it must not end the process with its status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)
-    Server(config).run()
+    Server(config, name).run()
 
 
 def _ignored(signum: int, frame: object) -> None:

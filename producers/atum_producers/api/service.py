@@ -98,6 +98,24 @@ class Service:
         async with self.pool.connection() as connection:
             return await run_async(connection, script)
 
+    async def order(self, script: Callable[[], Script[_T]]) -> _T:
+        """Run a script that changes something, in a transaction that is repeated where locks were in the way.
+
+        Raises `Problem` when the log is away.
+        """
+        try:
+            return await within(self.timeout_s, self._order(script))
+        except (psycopg.OperationalError, PoolTimeout, TimeoutError):
+            raise unavailable("the database is away; repeat the request, it may have been done") from None
+
+    async def _order(self, script: Callable[[], Script[_T]]) -> _T:
+        while True:
+            try:
+                async with self.pool.connection() as connection, connection.transaction():
+                    return await run_async(connection, script())
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                continue
+
     async def cancel(self, mail_id: UUID) -> None:
         """Cancel a mail if that can still be done. Raises `Problem` when the log is away."""
         try:

@@ -1,0 +1,113 @@
+"""The composition of the webhook endpoint: its one path, health, and what lives as long as the process."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from atum_producers.api.bodies import Bodies
+from atum_producers.api.parts import Guard, keep_running, route
+from atum_producers.api.writer import hurry
+from atum_producers.webhooks import access, answers, sources
+from atum_producers.webhooks.endpoint import Endpoint
+from atum_producers.webhooks.health import Health
+from atum_producers.webhooks.limits import Failures
+from atum_producers.webhooks.writer import Writer
+from atum_schema import database
+from atum_schema.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from atum_producers.api.problems import Problem
+    from atum_schema.settings import Settings
+
+NAME: Final = "webhooks"
+
+#: Transactions that store at the same time: while one waits for its commit, the next is filled.
+_WRITERS: Final = 2
+#: Bodies of those whose signature is not checked yet, in bytes: nobody who only claims one takes the room of the others.
+_CLAIMS_BYTES: Final = 100_000_000
+_HEALTH: Final = ("/healthz", "/readyz")
+
+
+def application(settings: Settings) -> ASGIApp:
+    """Make the endpoint. Nothing is opened before it is started. Raises `SettingsError`."""
+    path = settings.webhook_path
+    if not path.startswith("/") or path in _HEALTH or not path.isprintable() or {*path} & {*"?# "}:
+        raise SettingsError(
+            "ATUM_WEBHOOK_PATH must begin with '/', be no path of health, and have none of ?, # and blanks"
+        )
+    keyring = settings.keyring()
+    pool = database.async_pool(
+        settings.database_url.get_secret_value(), name=NAME, size=_WRITERS + 2, configure=hurry
+    )
+    writer = Writer(pool, key_id=keyring.active, timeout_s=settings.api_store_timeout_s)
+    timeout_s, largest = settings.api_body_timeout_s, settings.webhook_body_bytes
+    endpoint = Endpoint(
+        access=access.demanded(settings),
+        sources=sources.known(settings),
+        failures=Failures(now=time.monotonic()),
+        bodies=Bodies(timeout_s=timeout_s, largest=largest),
+        claims=Bodies(timeout_s=timeout_s, largest=largest, budget=_CLAIMS_BYTES),
+        writer=writer,
+        keyring=keyring,
+    )
+    health = Health(pool, writer)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await pool.open()
+            stack.push_async_callback(pool.close)
+            stack.push_async_callback(writer.count)
+            for work in (
+                writer.keep_time(),
+                writer.keep_counting(),
+                *[writer.run() for _ in range(_WRITERS)],
+            ):
+                keep_running(stack, work, name=NAME)
+            yield
+
+    others = Starlette(
+        routes=[route("/healthz", GET=health.alive), route("/readyz", GET=health.ready)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http},
+    )
+    others.router.redirect_slashes = False
+    return Guard(_Paths(path, endpoint, others), _of_ours, name=NAME)
+
+
+class _Paths:
+    """Hands the one busy path over at once, and everything else to a router."""
+
+    def __init__(self, path: str, endpoint: ASGIApp, others: ASGIApp) -> None:
+        self._path = path
+        self._endpoint = endpoint
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        busy = scope["type"] == "http" and scope["path"] == self._path
+        await (self._endpoint if busy else self._others)(scope, receive, send)
+
+
+def _of_ours(scope: Scope, problem: Problem) -> Response:
+    del scope, problem
+    return answers.refusal(
+        503, "an error of ours; the log of the endpoint has it", headers={"Retry-After": "30"}
+    )
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, HTTPException):
+        raise TypeError(error)
+    return answers.refusal(error.status_code, error.detail, headers=error.headers)

@@ -1,0 +1,193 @@
+"""The database goes away, a commit breaks, the endpoint is told to stop or killed: what was acknowledged is stored."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import orjson
+import psycopg
+import pytest
+
+from atum_schema.migrate import migrate
+from tests.integration.test_api_durability import cutting
+from tests.integration.test_api_slow_clients import PATIENT, crowd
+from tests.nodes import eventually
+from tests.webhooks import BASIC, PASSWORD, PATH, USER, WebhookEndpoint, counted, delivery, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from atum_ops.stack.postgres import PostgresNode
+
+QUICK = {**BASIC, "ATUM_API_STORE_TIMEOUT_S": "1.5"}
+
+
+def test_while_the_database_is_away_everybody_is_told_to_come_again(own_postgres: PostgresNode) -> None:
+    """D3: nothing is remembered of an event that was not stored, so it is taken when it is told again."""
+    migrate(own_postgres.url)
+    during = delivery()
+    with WebhookEndpoint(own_postgres.url, settings=QUICK) as endpoint:
+        assert endpoint.tell(delivery()).status_code == 200
+        own_postgres.stop()
+        refused = endpoint.tell(during, trace="during")
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert httpx.get(endpoint.url + "/readyz").status_code == 503
+        assert httpx.get(endpoint.url + "/healthz").status_code == 200
+        own_postgres.start()
+        assert eventually(lambda: httpx.get(endpoint.url + "/readyz").status_code == 200, seconds=20)
+        assert endpoint.tell(during, trace="during").json() == {"ok": True, "duplicate": False}
+        assert eventually(lambda: counted(own_postgres.url).get("webhook_refused: not stored") == 1)
+
+
+def test_a_frozen_database_costs_nobody_more_than_the_time_that_is_set(own_postgres: PostgresNode) -> None:
+    migrate(own_postgres.url)
+    with WebhookEndpoint(own_postgres.url, settings=QUICK) as endpoint:
+        assert endpoint.tell(delivery()).status_code == 200
+        own_postgres.freeze()
+        try:
+            begun = time.monotonic()
+            assert [endpoint.tell(delivery()).status_code for _ in range(3)] == [503] * 3
+            assert time.monotonic() - begun < 15
+            assert endpoint.tell(delivery(), basic=None).status_code == 401
+        finally:
+            own_postgres.resume()
+        assert eventually(lambda: endpoint.tell(delivery()).status_code == 200, seconds=30)
+
+
+@pytest.mark.parametrize("reaches", [True, False], ids=["after it was stored", "before it was stored"])
+def test_a_commit_that_breaks_is_repeated_and_the_event_is_new_all_the_same(
+    database_url: str, reaches: bool
+) -> None:
+    with cutting(database_url) as proxy, WebhookEndpoint(proxy.url) as endpoint:
+        for place in range(3):
+            proxy.arm(b"COMMIT", reaches=reaches)
+            assert endpoint.tell(delivery()).json() == {"ok": True, "duplicate": False}
+            assert proxy.cuts == place + 1
+    assert len(stored(database_url)) == 3
+    assert counted(database_url) == {"webhook_accepted": 3}
+
+
+def test_an_event_that_another_holds_back_does_not_hold_back_the_others(database_url: str) -> None:
+    event = delivery()
+    with WebhookEndpoint(database_url) as endpoint, psycopg.connect(database_url) as stranger:
+        assert endpoint.tell(event, trace="held").status_code == 200
+        stranger.execute("DELETE FROM atum.webhook_inbox")
+        held: list[int] = []
+        waiting = threading.Thread(target=lambda: held.append(endpoint.tell(event, trace="held").status_code))
+        waiting.start()
+        assert [endpoint.tell(delivery()).status_code for _ in range(5)] == [200] * 5
+        assert held == []
+        stranger.rollback()
+        waiting.join()
+        assert held == [200]
+
+
+def test_an_endpoint_that_is_told_to_stop_answers_what_it_has_taken(database_url: str) -> None:
+    with WebhookEndpoint(database_url) as endpoint, telling(endpoint) as load:
+        load.await_answers(100)
+        endpoint.process.signal(signal.SIGTERM)
+        assert eventually(lambda: not endpoint.process.running)
+        assert endpoint.process.stop() == 0
+    assert load.broken == 0
+    load.check(database_url)
+
+
+def test_an_endpoint_that_is_killed_has_kept_what_it_acknowledged(database_url: str) -> None:
+    with WebhookEndpoint(database_url) as endpoint:
+        with telling(endpoint) as load:
+            load.await_answers(50)
+            endpoint.process.kill()
+            endpoint.start_again()
+            load.await_answers(100)
+        load.check(database_url)
+
+
+def test_what_was_refused_is_counted_when_the_endpoint_ends(database_url: str) -> None:
+    with WebhookEndpoint(database_url) as endpoint:
+        assert endpoint.tell(delivery(), basic=None).status_code == 401
+        assert endpoint.process.stop() == 0
+    assert counted(database_url) == {"webhook_refused: credentials": 1}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"POST /webhooks/postmark HTTP/1.1\r\nHost: x\r\nX-Slow: "],
+    ids=["silent", "half a head"],
+)
+def test_a_thousand_half_open_connections_do_not_stop_genuine_events(database_url: str, said: bytes) -> None:
+    with (
+        WebhookEndpoint(database_url, settings={**BASIC, **PATIENT}) as endpoint,
+        crowd(endpoint, 1000, said),
+    ):
+        assert [endpoint.tell(delivery()).status_code for _ in range(20)] == [200] * 20
+
+
+def test_an_error_of_ours_is_told_again_and_not_lost(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE atum.webhook_inbox ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+    with WebhookEndpoint(database_url) as endpoint:
+        answer = endpoint.tell(delivery(Recipient="jane@example.net"))
+        assert answer.status_code == 503
+        assert "jane" not in endpoint.output()
+
+
+class Load:
+    """Four threads that tell events one after the other."""
+
+    def __init__(self, endpoint: WebhookEndpoint) -> None:
+        self._endpoint = endpoint
+        self._stop = threading.Event()
+        self.answered: set[str] = set()
+        self.broken = 0
+        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def await_answers(self, number: int) -> None:
+        assert eventually(lambda: len(self.answered) >= number, seconds=30), len(self.answered)
+
+    def check(self, url: str) -> None:
+        """What was acknowledged is stored, once."""
+        found = [orjson.loads(body)["MessageID"] for body in stored(url)]
+        assert len(found) == len(set(found))
+        assert self.answered <= set(found)
+
+    def _run(self) -> None:
+        with httpx.Client(base_url=self._endpoint.url, auth=(USER, PASSWORD), timeout=30) as http:
+            while not self._stop.is_set():
+                message = str(uuid.uuid4())
+                try:
+                    answer = http.post(PATH, json=delivery(MessageID=message))
+                except httpx.ConnectError:
+                    self._stop.wait(0.05)
+                except httpx.TransportError:
+                    self.broken += 1
+                else:
+                    assert answer.status_code in {200, 503}
+                    if answer.status_code == 200:
+                        self.answered.add(message)
+
+
+@contextmanager
+def telling(endpoint: WebhookEndpoint) -> Iterator[Load]:
+    """Run the load in the background."""
+    load = Load(endpoint)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()

@@ -1,0 +1,35 @@
+"""Not asking faster than a provider is to be asked."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Pace:
+    """Lets a number of requests per second through, evenly."""
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._distance = 1.0 / rate
+        self._clock, self._sleep = clock, sleep
+        self._next = clock()
+
+    def wait(self) -> None:
+        """Wait for the next turn."""
+        now = self._clock()
+        if self._next > now:
+            self._sleep(self._next - now)
+        self._next = max(self._next, now) + self._distance
+
+    def rest(self, seconds: float) -> None:
+        """Wait that long."""
+        self._sleep(seconds)
