@@ -20,7 +20,7 @@ USER = "postmark"
 PASSWORD = "correct:horse battery<%41>"
 SECRET = "a secret that a header carries"
 KEY = "a key of our own relay that signs what it passes on"
-BASIC: Mapping[str, str] = {"ATUM_WEBHOOK_BASIC": f"{USER}:{PASSWORD}"}
+BASIC = {"ATUM_WEBHOOK_BASIC": f"{USER}:{PASSWORD}"}
 
 
 class WebhookEndpoint(Api):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 import uuid
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -59,8 +62,9 @@ def failure(url: str, *, seconds: float = 5.0) -> ProviderFailed:
     for api in opened(url):
         with pytest.raises(ProviderFailed) as failed:
             api.suppress("outbound", [JANE], Deadline.start(seconds))
+    cause = failed.value.__cause__
     assert JANE not in str(failed.value)
-    assert TOKEN not in str(failed.value)
+    assert TOKEN not in f"{failed.value!r} {failed.value} {cause!r} {cause}"
     return failed.value
 
 
@@ -159,6 +163,19 @@ def test_suppressions_are_told_address_by_address(api: PostmarkApi, simulator: S
     assert answers[1].message
 
 
+def test_more_addresses_than_the_provider_takes_at_once_are_refused_and_none_is_suppressed(
+    api: PostmarkApi,
+) -> None:
+    most = postmark_api.ADDRESSES_AT_ONCE
+    addresses = [f"a{number}@example.org" for number in range(most + 1)]
+    for tell in (api.suppress, api.unsuppress):
+        with pytest.raises(ProviderFailed, match="HTTP 422, ErrorCode 1410"):
+            tell("outbound", addresses, soon())
+    assert api.suppressions("outbound", soon()) == []
+    assert len(api.suppress("outbound", addresses[:most], soon())) == most
+    assert len(api.suppressions("outbound", soon())) == most
+
+
 def test_webhooks_are_made_changed_verified_and_looked_at(api: PostmarkApi, hook: Receiver) -> None:
     settings = {
         "Url": hook.url,
@@ -245,3 +262,34 @@ def test_an_answer_that_never_ends_is_given_up_by_the_deadline() -> None:
         error = failure(url, seconds=0.5)
         assert time.monotonic() - began < 3.0
     assert error.status is None
+
+
+def test_an_answer_that_drips_is_given_up_by_the_deadline() -> None:
+    with dripping() as url:
+        began = time.monotonic()
+        error = failure(url, seconds=0.5)
+        assert time.monotonic() - began < 3.0
+    assert error.status is None
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """Run a server that gives a byte every now and then, so that no single read ever waits for long."""
+    gone = threading.Event()
+
+    def drip() -> None:
+        peer, _ = server.accept()
+        with peer, suppress(OSError):
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not gone.wait(0.05):
+                peer.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            gone.set()
+            thread.join()

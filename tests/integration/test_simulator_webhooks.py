@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
@@ -15,12 +16,11 @@ from atum_ops.simulator.process import SimulatorProcess
 from atum_ops.simulator.webhook_faults import WebhookFaults
 from atum_schema import webhook
 from tests.nodes import eventually
-from tests.simulating import send, settled
+from tests.simulating import HEADERS, send, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import httpx
+    from pathlib import Path
 
     from tests.receiving import Received, Receiver
 
@@ -186,6 +186,25 @@ def test_a_reset_forgets_webhooks_and_what_was_to_be_posted(
     now = simulator.webhooks()
     assert (now["webhooks"], now["pending"], now["upcoming"], now["fates"]) == ([], 0, 0, None)
     assert now["faults"]["late"] == 0
+
+
+def test_a_restart_tells_what_is_still_to_come_and_nothing_twice(hook: Receiver, tmp_path: Path) -> None:
+    config = SimulatorConfig(
+        time_scale=SCALE,
+        ledger_path=tmp_path / "ledger",
+        webhooks=[{"Url": hook.url, "Triggers": {"Delivery": {"Enabled": True}}}],
+    )
+    with (
+        SimulatorProcess(config) as simulator,
+        httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client,
+    ):
+        send(client, "jane@example.org")
+        settled(simulator)
+        simulator.restart()
+        send(client, "john@example.org", mail_id="m2")
+        settled(simulator)
+        assert [one.state for one in simulator.truth()] == ["delivered", "delivered"]
+    assert [address for _, address in hook.about()] == ["jane@example.org", "john@example.org"]
 
 
 def test_events_of_an_edited_webhook_go_to_its_new_address(

@@ -11,7 +11,9 @@ import orjson
 import pytest
 
 from atum_producers.webhooks.access import sign
+from atum_schema.encryption import new_key
 from tests.api import Api
+from tests.command_line import run
 from tests.nodes import eventually
 from tests.webhooks import (
     BASIC,
@@ -33,7 +35,7 @@ WRONG = (USER, "wrong")
 
 
 def test_an_event_is_stored_as_it_came_before_it_is_acknowledged(database_url: str) -> None:
-    """D1: what Postmark sends, with Basic credentials and no signature, is taken. D14: it is kept, and counted."""
+    """D1: what Postmark sends, with Basic credentials and no signature, is taken. D14, D15: it is kept in one row, and counted."""
     event = orjson.dumps(delivery())
     with WebhookEndpoint(database_url) as endpoint:
         answer = endpoint.tell(event, trace="one")
@@ -198,6 +200,30 @@ def test_there_is_one_path_and_one_method(database_url: str) -> None:
             assert httpx.post(endpoint.url + path, auth=(USER, PASSWORD)).status_code == 404
         assert httpx.get(endpoint.url + "/healthz").json() == {"status": "ok"}
         assert httpx.get(endpoint.url + "/readyz").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "anybody could tell us anything"),
+        ({"ATUM_WEBHOOK_BASIC": "postmark:hush"}, "ATUM_WEBHOOK_BASIC: a password is shorter than 16"),
+        (BASIC | {"ATUM_WEBHOOK_ALLOW": "nowhere"}, "ATUM_WEBHOOK_ALLOW: 'nowhere'"),
+        (BASIC | {"ATUM_WEBHOOK_PATH": "hooks"}, "ATUM_WEBHOOK_PATH must begin with '/'"),
+    ],
+    ids=["no credential", "a weak one", "no such place", "no path"],
+)
+def test_d1_d8_a_door_that_cannot_be_shut_is_not_opened(settings: dict[str, str], said: str) -> None:
+    keys = new_key("test")
+    answer = run(
+        "api",
+        "--only",
+        "webhooks",
+        **{"ATUM_DATABASE_URL": "postgresql://127.0.0.1:1/x", "ATUM_CONTENT_KEYS": keys, **settings},
+    )
+    assert answer.status != 0
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+    assert "hush" not in answer.err
 
 
 def test_the_api_itself_takes_no_events(database_url: str) -> None:

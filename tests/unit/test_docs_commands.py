@@ -52,7 +52,8 @@ def default(parameter: click.Parameter) -> str | None:
     if parameter.required:
         return "required"
     if isinstance(parameter, click.Option) and parameter.is_flag:
-        return "off"
+        # A pair as in --opens/--no-opens may leave things as they are.
+        return None if parameter.secondary_opts else "off"
     # Click marks "no default" by an object of its own, which differs between its versions.
     return f"`{parameter.default}`" if isinstance(parameter.default, str | int | float) else None
 
@@ -114,7 +115,7 @@ def test_help_and_version_are_where_people_look_for_them() -> None:
 
 
 def test_commands_that_the_readme_names_exist() -> None:
-    named = re.findall(r"atum-mailer ([a-z]+(?: [a-z]+)?)", README)
+    named = re.findall(r"atum-mailer ([a-z][a-z-]*(?: [a-z]+)?)", README)
     groups = {name.partition(" ")[0] for name in COMMANDS}
     assert named
     assert [each for each in named if each not in COMMANDS and each.partition(" ")[0] not in groups] == []

@@ -83,9 +83,9 @@ def test_what_an_outcome_holds_can_be_stored_in_postgres() -> None:
 
 
 def test_scrubbing_a_long_text_takes_no_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     scrub("a" * 20_000)
-    assert time.monotonic() - started < 0.1
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

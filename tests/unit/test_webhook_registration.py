@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
@@ -16,8 +16,10 @@ from atum_producers.webhooks import access
 from atum_schema import settings
 from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
-from atum_schema.settings import Settings
 from atum_workers.postmark_webhooks import Webhook
+
+if TYPE_CHECKING:
+    from atum_schema.settings import Settings
 
 URL = "https://mail.example.com/webhooks/postmark"
 PASSWORDS = ("first:password:with-colons", "second-password-of-them")
@@ -44,7 +46,7 @@ def target(*, opens: bool | None = None, clicks: bool | None = None) -> registra
 
 
 def hook(**fields: Any) -> Webhook:
-    values = {
+    values: dict[str, Any] = {
         "id": 7,
         "stream": "outbound",
         "url": URL,

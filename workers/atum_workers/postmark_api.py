@@ -231,8 +231,7 @@ def _read(response: httpx.Response, raw: bytes) -> Any:
         document = None
     if response.is_success and document is not None:
         return document
-    error = document if isinstance(document, dict) else {}
-    code, said = error.get("ErrorCode"), error.get("Message")
+    code = document.get("ErrorCode") if isinstance(document, dict) else None
     code = code if type(code) is int else None
     text = f"HTTP {response.status_code}" + (f", ErrorCode {code}" if code is not None else "")
     said = document.get("Message") if isinstance(document, dict) else None

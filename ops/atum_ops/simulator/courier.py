@@ -120,11 +120,7 @@ class Courier:
 
     def _tell(self, event: Event, about: Sequence[object], *, recipients: int, early: bool = False) -> None:
         kind = event["RecordType"]
-        wanting = [
-            one
-            for one in self._webhooks.all(event["MessageStream"])
-            if one.wants(event["MessageStream"], kind)
-        ]
+        wanting = [one for one in self._webhooks.all(event["MessageStream"]) if one.wants(kind)]
         if not wanting:
             return
         self.counts["events"] += 1

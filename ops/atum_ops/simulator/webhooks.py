@@ -61,10 +61,10 @@ class Webhook:
         """The types of event that it wants."""
         return [trigger for trigger in TRIGGERS if self.settings["Triggers"][trigger]["Enabled"]]
 
-    def wants(self, stream: str, record_type: str) -> bool:
-        """Say whether events of a stream and type are meant for it, whether they can be sent or not."""
+    def wants(self, record_type: str) -> bool:
+        """Say whether events of a type are meant for it, whether they can be sent or not."""
         trigger = self.settings["Triggers"].get(record_type)
-        return trigger is not None and trigger["Enabled"] and self.settings["MessageStream"] == stream
+        return trigger is not None and trigger["Enabled"]
 
     def become(self, status: Status) -> None:
         """Give every type that it wants this status."""

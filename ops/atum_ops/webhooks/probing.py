@@ -108,14 +108,19 @@ def is_alive(url: str) -> bool:
 
 
 def send(url: str, made: Iterable[Probe]) -> Iterator[Answered]:
-    """Send the events, one after the other; give what is answered."""
+    """Send the events, one after the other; give what is answered. Once nobody answers, nobody is asked any more."""
+    away: str | None = None
     with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
         for probe in made:
+            if away is not None:
+                yield Answered(probe, None, away)
+                continue
             headers = {"Content-Type": "application/json", **probe.headers}
             try:
                 answer = client.post(url, content=probe.body, headers=headers)
             except httpx.HTTPError as error:
-                yield Answered(probe, None, type(error).__name__)
+                away = type(error).__name__
+                yield Answered(probe, None, away)
             else:
                 yield Answered(probe, answer.status_code, _error(answer))
 

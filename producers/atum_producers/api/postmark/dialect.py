@@ -43,6 +43,7 @@ ENVELOPES: Final[Mapping[Kind, tuple[int, int]]] = MappingProxyType(
         Kind.TOO_SLOW: (408, 408),
         Kind.IN_PROGRESS: (503, 100),
         Kind.NOT_CANCELABLE: (422, 300),
+        Kind.SUPPRESSION_STAYS: (422, 300),
         # ErrorCode 413 would say that the account is not approved.
         Kind.TOO_LARGE: (413, 300),
         Kind.NOT_JSON: (415, 409),
