@@ -135,7 +135,7 @@ def test_a_thousand_half_open_connections_do_not_stop_genuine_events(database_ur
         assert [endpoint.tell(delivery()).status_code for _ in range(20)] == [200] * 20
 
 
-def test_an_error_of_ours_is_told_again_and_not_lost(database_url: str) -> None:
+def test_an_event_that_the_database_refuses_is_told_again_and_not_lost(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("ALTER TABLE atum.webhook_inbox ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     with WebhookEndpoint(database_url) as endpoint:

@@ -86,6 +86,14 @@ def test_no_other_header_is_taken_for_the_right_one(noise: bytes) -> None:
     assert not genuine(found, {b"authorization": b"Basic " + noise})
 
 
+def test_a_header_with_anything_between_its_letters_is_another_header() -> None:
+    found = access(basic=f"u:{PASSWORD}")
+    header = basic("u", PASSWORD)[b"authorization"]
+    assert genuine(found, {b"authorization": header.replace(b"Basic", b"bASIC")})
+    for other in (header[:10] + b"-" + header[10:], b"Bearer" + header[5:], header[6:]):
+        assert not genuine(found, {b"authorization": other}), other
+
+
 def test_the_header_of_the_secret_may_have_another_name() -> None:
     found = access(secret=SECRET, secret_header="X-Tell")
     assert genuine(found, {b"x-tell": SECRET.encode()})

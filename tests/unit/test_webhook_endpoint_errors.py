@@ -1,0 +1,37 @@
+"""An error of ours is answered so that the event comes again, and says nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+
+from atum_producers.api.parts import Guard
+from atum_producers.webhooks import app
+
+if TYPE_CHECKING:
+    import pytest
+    from starlette.types import Receive, Scope, Send
+
+
+QUOTED = "jane@example.net"
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
+    raise RuntimeError(QUOTED)
+
+
+async def told() -> httpx.Response:
+    guarded = Guard(broken, app._of_ours, name=app.NAME)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://x") as http:
+        return await http.post("/webhooks/postmark", content=b"{}")
+
+
+def test_an_error_of_ours_is_told_again_and_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    answer = asyncio.run(told())
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert "webhooks: an error of ours: RuntimeError" in caplog.text
+    assert QUOTED not in caplog.text + answer.text
