@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,6 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from atum_schema import database, maintenance
 from atum_schema.maintenance import Task
+from atum_schema.seldom import Seldom
 from atum_workers.tell_suppressions import tell_suppressions
 
 if TYPE_CHECKING:
@@ -58,9 +59,23 @@ class Maintenance:
     tasks: Mapping[Task, Callable[[Lease], float]]
     #: Whether the worker is to stop; a task then ends after its step.
     stopping: Callable[[], bool]
+    #: Whether it is time to say again that the database is away.
+    complaints: Seldom = field(default_factory=Seldom)
 
     def maintain(self, task_id: UUID) -> None:
-        """Do a task if nobody is at it. What fails is said in the table and in the log, and tried again soon."""
+        """Do a task if nobody is at it. What fails is said in the table and in the log, and tried again soon.
+
+        A database that is away is waited for by nobody: the task is due again when it is back.
+        """
+        try:
+            self._maintain(task_id)
+        except (psycopg.Error, PoolTimeout) as error:
+            if not _is_passing(error):
+                raise
+            if self.complaints.due():
+                log.warning("maintain: database: %s; the task is done later", type(error).__name__)
+
+    def _maintain(self, task_id: UUID) -> None:
         with self.pool.connection() as connection:
             begun = maintenance.begin(connection, task_id)
         if begun is None:
