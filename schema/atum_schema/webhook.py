@@ -100,7 +100,7 @@ _CODES: Final = {
 }
 _TIMES: Final = ("DeliveredAt", "BouncedAt", "ChangedAt", "ReceivedAt")
 _REASONS: Final = {"HardBounce": "hard_bounce", "SpamComplaint": "complaint", "ManualSuppression": "manual"}
-_ORIGINS: Final = {"recipient": "recipient", "customer": "customer", "admin": "admin"}
+_ORIGINS: Final = frozenset({"recipient", "customer", "admin"})
 _DETAIL: Final = 1000
 
 
@@ -148,6 +148,7 @@ def read(document: Mapping[str, Any]) -> Told:
     metadata = document.get("Metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     bounce_id = _bounce_id(document, record)
+    mail_id, batch_id = ids_of(metadata)
     return Told(
         record_type=record,
         kind=kind,
@@ -155,15 +156,20 @@ def read(document: Mapping[str, Any]) -> Told:
         recipient=_recipient(document),
         at=at,
         stream=_text(document, "MessageStream"),
-        mail_id=_uuid(metadata.get(MAIL_KEY)),
-        batch_id=_uuid(metadata.get(BATCH_KEY)),
-        foreign=bool(metadata) and _uuid(metadata.get(MAIL_KEY)) is None,
+        mail_id=mail_id,
+        batch_id=batch_id,
+        foreign=bool(metadata) and mail_id is None,
         bounce_id=bounce_id,
         code=code,
         detail=_detail(document),
         suppressing=_suppressing(document, record, kind, code),
         fact=_fact(document, kind, bounce_id, at),
     )
+
+
+def ids_of(metadata: Mapping[str, Any]) -> tuple[UUID | None, UUID | None]:
+    """Give the ids of mail and batch that travel as metadata; None in somebody else's."""
+    return _uuid(metadata.get(MAIL_KEY)), _uuid(metadata.get(BATCH_KEY))
 
 
 def identity(document: Mapping[str, Any], *, trace: str | None = None) -> bytes:
@@ -235,9 +241,7 @@ def _suppressing(
         suppresses = document.get("SuppressSending")
         if not isinstance(suppresses, bool):
             return None
-        origin = _ORIGINS.get((_text(document, "Origin") or "").lower(), "recipient")
-        reason = _REASONS.get(_text(document, "SuppressionReason") or "", "manual")
-        return Suppressing(suppresses, reason, origin)
+        return Suppressing(suppresses, *reason_and_origin(document))
     if kind is Kind.COMPLAINED:
         return Suppressing(suppressed=True, reason="complaint", origin="recipient")
     inactive = document.get("Inactive")
@@ -248,6 +252,15 @@ def _suppressing(
             origin="recipient",
         )
     return None
+
+
+def reason_and_origin(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Give why an address is suppressed, and whose word that is, in our words; a webhook and a list say it alike."""
+    origin = (_text(document, "Origin") or "").lower()
+    return (
+        _REASONS.get(_text(document, "SuppressionReason") or "", "manual"),
+        origin if origin in _ORIGINS else "recipient",
+    )
 
 
 def _fact(document: Mapping[str, Any], kind: Kind | None, bounce_id: int | None, at: datetime | None) -> str:

@@ -8,7 +8,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
@@ -18,6 +18,7 @@ from atum_schema.migrate import migrate
 from tests.api import Api, add_client, letter
 from tests.integration.test_mailer_uncertain import CuttingProxy
 from tests.nodes import eventually
+from tests.steady import Steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def test_a_restart_of_the_database_under_load_loses_and_doubles_nothing(own_post
     migrate(own_postgres.url)
     with Api(own_postgres.url) as api:
         key = add_client(own_postgres.url)
-        with loaded(api, key) as load:
+        with Load(api, key) as load:
             load.await_answers(50)
             own_postgres.kill()
             own_postgres.start()
@@ -99,7 +100,7 @@ def test_a_restart_of_the_database_under_load_loses_and_doubles_nothing(own_post
 def test_an_api_that_is_killed_under_load_has_kept_what_it_answered(database_url: str) -> None:
     with Api(database_url) as api:
         key = add_client(database_url)
-        with loaded(api, key) as load:
+        with Load(api, key) as load:
             for number in (50, 100, 150):
                 load.await_answers(number)
                 api.process.kill()
@@ -111,7 +112,7 @@ def test_an_api_that_is_killed_under_load_has_kept_what_it_answered(database_url
 def test_an_api_that_is_told_to_stop_answers_what_it_has_taken(database_url: str) -> None:
     with Api(database_url) as api:
         key = add_client(database_url)
-        with loaded(api, key, again=False) as load:
+        with Load(api, key, again=False) as load:
             load.await_answers(100)
             api.process.signal(signal.SIGTERM)
             assert eventually(lambda: not api.process.running)
@@ -186,29 +187,14 @@ def cutting(database_url: str) -> Iterator[CuttingProxy]:
         proxy.close()
 
 
-class Load:
+class Load(Steady):
     """Eight threads that hand over mails, each again and again under its own key until it is answered."""
 
-    def __init__(self, api: Api, key: str, *, again: bool) -> None:
+    def __init__(self, api: Api, key: str, *, again: bool = True) -> None:
+        super().__init__(8)
         self._api, self._key, self._again = api, key, again
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
         self._tried: set[str] = set()
         self.answered: dict[str, str] = {}
-        self.broken = 0
-        self._threads = [threading.Thread(target=self._run) for _ in range(8)]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def await_answers(self, number: int) -> None:
-        assert eventually(lambda: len(self.answered) >= number, seconds=30), len(self.answered)
 
     def check(self, url: str) -> None:
         """What was answered is there once, under the id that was answered."""
@@ -221,12 +207,12 @@ class Load:
             )
         assert {subject: ids[subject] for subject in self.answered} == self.answered
 
-    def _run(self) -> None:
+    def go_on(self) -> None:
         with self._api.http(self._key) as http:
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 subject = uuid.uuid4().hex
                 self._tried.add(subject)
-                while subject not in self.answered and not self._stop.is_set():
+                while subject not in self.answered and not self.stop.is_set():
                     self._hand_over(http, subject)
                     if not self._again and subject not in self.answered:
                         return
@@ -237,25 +223,13 @@ class Load:
                 "/v1/mails", json=letter(subject=subject), headers={"Idempotency-Key": subject}
             )
         except httpx.ConnectError:
-            self._stop.wait(0.05)
+            self.stop.wait(0.05)
             return
         except httpx.TransportError:
-            with self._lock:
-                self.broken += 1
+            self.note_broken()
             return
         if answer.status_code == 202:
             self.answered[subject] = answer.json()["id"]
         else:
             assert answer.status_code in {409, 503}, answer.text
-            self._stop.wait(0.05)
-
-
-@contextmanager
-def loaded(api: Api, key: str, **options: Any) -> Iterator[Load]:
-    """Run the load in the background."""
-    load = Load(api, key, again=options.get("again", True))
-    load.start()
-    try:
-        yield load
-    finally:
-        load.stop()
+            self.stop.wait(0.05)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,11 +17,10 @@ from atum_schema.migrate import migrate
 from tests.integration.test_api_durability import cutting
 from tests.integration.test_api_slow_clients import PATIENT, crowd
 from tests.nodes import eventually
+from tests.steady import Steady
 from tests.webhooks import BASIC, PASSWORD, PATH, USER, WebhookEndpoint, counted, delivery, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from atum_ops.stack.postgres import PostgresNode
 
 QUICK = {**BASIC, "ATUM_API_STORE_TIMEOUT_S": "1.5"}
@@ -96,7 +93,7 @@ def test_events_that_another_holds_back_do_not_hold_back_those_that_come_with_th
 
 
 def test_an_endpoint_that_is_told_to_stop_answers_what_it_has_taken(database_url: str) -> None:
-    with WebhookEndpoint(database_url) as endpoint, telling(endpoint) as load:
+    with WebhookEndpoint(database_url) as endpoint, Load(endpoint) as load:
         load.await_answers(100)
         endpoint.process.signal(signal.SIGTERM)
         assert eventually(lambda: not endpoint.process.running)
@@ -107,7 +104,7 @@ def test_an_endpoint_that_is_told_to_stop_answers_what_it_has_taken(database_url
 
 def test_an_endpoint_that_is_killed_has_kept_what_it_acknowledged(database_url: str) -> None:
     with WebhookEndpoint(database_url) as endpoint:
-        with telling(endpoint) as load:
+        with Load(endpoint) as load:
             load.await_answers(50)
             endpoint.process.kill()
             endpoint.start_again()
@@ -144,27 +141,13 @@ def test_an_event_that_the_database_refuses_is_told_again_and_not_lost(database_
         assert "jane" not in endpoint.output()
 
 
-class Load:
+class Load(Steady):
     """Four threads that tell events one after the other."""
 
     def __init__(self, endpoint: WebhookEndpoint) -> None:
+        super().__init__(4)
         self._endpoint = endpoint
-        self._stop = threading.Event()
         self.answered: set[str] = set()
-        self.broken = 0
-        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def await_answers(self, number: int) -> None:
-        assert eventually(lambda: len(self.answered) >= number, seconds=30), len(self.answered)
 
     def check(self, url: str) -> None:
         """What was acknowledged is stored, once."""
@@ -172,28 +155,17 @@ class Load:
         assert len(found) == len(set(found))
         assert self.answered <= set(found)
 
-    def _run(self) -> None:
+    def go_on(self) -> None:
         with httpx.Client(base_url=self._endpoint.url, auth=(USER, PASSWORD), timeout=30) as http:
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 message = str(uuid.uuid4())
                 try:
                     answer = http.post(PATH, json=delivery(MessageID=message))
                 except httpx.ConnectError:
-                    self._stop.wait(0.05)
+                    self.stop.wait(0.05)
                 except httpx.TransportError:
-                    self.broken += 1
+                    self.note_broken()
                 else:
                     assert answer.status_code in {200, 503}
                     if answer.status_code == 200:
                         self.answered.add(message)
-
-
-@contextmanager
-def telling(endpoint: WebhookEndpoint) -> Iterator[Load]:
-    """Run the load in the background."""
-    load = Load(endpoint)
-    load.start()
-    try:
-        yield load
-    finally:
-        load.stop()

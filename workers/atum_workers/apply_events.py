@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 200
+"""Events that one transaction applies, at most."""
+
 _ASKED_AT_ONCE: Final = 20
 _ASKING_S: Final = 300.0
 
@@ -66,9 +68,9 @@ class Applying:
     park_s: float
 
     def round(self, connection: Connection) -> int:
-        """Apply the events that have been due for longest (at most 200); give how many were taken."""
+        """Apply the events that have been due for longest, at most `AT_ONCE`; give how many were taken."""
         try:
-            return self._round(connection, AT_ONCE)
+            return self._round(connection)
         except psycopg.Error as error:
             if database.is_transient(error):
                 raise
@@ -93,10 +95,10 @@ class Applying:
                 return 1
         return len(taken)
 
-    def _round(self, connection: Connection, limit: int) -> int:
+    def _round(self, connection: Connection) -> int:
         try:
             with connection.transaction():
-                taken = store.take(connection, limit=limit)
+                taken = store.take(connection, limit=AT_ONCE)
                 asking = self._apply(connection, [self._read(each) for each in taken], may_ask=True)
         except _Moved:
             return 1

@@ -9,19 +9,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
-from uuid import UUID
 
 import httpx
 import orjson
 
 from atum_schema.suppression import Entry
-from atum_schema.webhook import BATCH_KEY, MAIL_KEY, read_time
+from atum_schema.webhook import ids_of, read_time, reason_and_origin
 from atum_workers import transport
 from atum_workers.classify import retry_after_s
 from atum_workers.postmark import headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from uuid import UUID
 
     from atum_workers.deadline import Deadline
 
@@ -262,8 +262,7 @@ def _details(message_id: str, found: Mapping[str, Any]) -> Details:
     return Details(
         message_id,
         stream if isinstance(stream, str) else None,
-        _uuid(metadata.get(MAIL_KEY)),
-        _uuid(metadata.get(BATCH_KEY)),
+        *ids_of(metadata),
         metadata,
         tuple(each.lower() for each in recipients or () if isinstance(each, str)),
         tuple(_event(each) for each in events or () if isinstance(each, dict)),
@@ -283,16 +282,10 @@ def _event(document: Mapping[str, Any]) -> MessageEvent:
 def _entry(document: Any) -> Entry:
     if not isinstance(document, dict) or not isinstance(document.get("EmailAddress"), str):
         raise ProviderFailed("the answer is no list of suppressions")
+    reason, origin = reason_and_origin(document)
     return Entry(
         address=document["EmailAddress"],
-        reason=_REASONS.get(str(document.get("SuppressionReason")), "manual"),
-        origin=_ORIGINS.get(str(document.get("Origin")), "recipient"),
+        reason=reason,
+        origin=origin,
         created_at=read_time(document.get("CreatedAt")),
     )
-
-
-def _uuid(value: Any) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -7,14 +7,15 @@ always given, because the provider looks in `outbound` alone otherwise.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import UUID
 
 import httpx
 import orjson
 
-from atum_schema.webhook import BATCH_KEY, MAIL_KEY
+from atum_schema.webhook import ids_of
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from atum_workers.deadline import Deadline
     from atum_workers.transport import Clock
 
@@ -92,9 +93,8 @@ def _read(message: Any) -> Found | None:
     metadata, message_id, recipients = (message.get(name) for name in ("Metadata", "MessageID", "Recipients"))
     if not isinstance(metadata, dict) or not isinstance(message_id, str) or not message_id:
         return None
-    try:
-        mail_id, batch_id = UUID(metadata[MAIL_KEY]), UUID(metadata[BATCH_KEY])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    mail_id, batch_id = ids_of(metadata)
+    if mail_id is None or batch_id is None:
         return None
     addresses = recipients if isinstance(recipients, list) else []
     return Found(

@@ -189,7 +189,10 @@ class Result(NamedTuple):
 # and this one was accepted too, that is a second copy. Proof of this very POST, from a webhook that was faster than
 # the answer, has written the attempt already: it is known by its token, which is the batch's id. What moves such a
 # mail in parallel holds its row, and the CASEs see the new version.
-RECORD_TOLD: LiteralString = """
+def _recording(told: LiteralString) -> LiteralString:
+    """Make the statement; `told` ends the insert of attempts, and says of each result whether its proof was there."""
+    return (
+        """
 WITH fence AS (
     SELECT id, issued_at, posting_at FROM atum.batch
     WHERE id = %(batch)s AND token = %(token)s AND state = 'posting' FOR UPDATE
@@ -219,13 +222,9 @@ WITH fence AS (
     SELECT mail_id, %(batch)s, %(token)s, outcome, charged, issued_at, posting_at, http_status, code, message_id,
            detail
     FROM result
-    ON CONFLICT (mail_id, batch_id) DO UPDATE
-    SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status,
-        provider_message_id = coalesce(atum.attempt.provider_message_id, excluded.provider_message_id)
-    RETURNING mail_id, token = batch_id AS known
-), told AS (
-    SELECT r.*, a.known FROM result r JOIN attempted a ON a.mail_id = r.mail_id
-), changed AS (
+"""  # noqa: S608
+        + told
+        + """), changed AS (
     UPDATE atum.mail m
     SET status = CASE WHEN m.finished_at IS NULL THEN r.status ELSE m.status END,
         duplicates = m.duplicates + (m.finished_at IS NOT NULL AND r.outcome = 'accepted' AND NOT r.known)::int,
@@ -258,23 +257,23 @@ WITH fence AS (
 SELECT (SELECT count(*) FROM fence),
        (SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper WHERE for_room AND until > now())
 """
+    )
 
-_LOOKING: LiteralString = """
+
+RECORD_TOLD: LiteralString = _recording("""
     ON CONFLICT (mail_id, batch_id) DO UPDATE
     SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status,
         provider_message_id = coalesce(atum.attempt.provider_message_id, excluded.provider_message_id)
     RETURNING mail_id, token = batch_id AS known
 ), told AS (
     SELECT r.*, a.known FROM result r JOIN attempted a ON a.mail_id = r.mail_id
-"""
-
-_TRUSTING: LiteralString = """
-), told AS NOT MATERIALIZED (
-    SELECT r.*, false AS known FROM result r
-"""
+""")
 
 # Looking for attempts that are there already costs a fifth of the throughput, so it is done where one was found.
-RECORD: LiteralString = RECORD_TOLD.replace(_LOOKING, _TRUSTING)
+RECORD: LiteralString = _recording("""
+), told AS NOT MATERIALIZED (
+    SELECT r.*, false AS known FROM result r
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
