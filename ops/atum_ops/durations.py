@@ -1,9 +1,9 @@
-"""Durations as people type them: 90, 90s, 15m, 2h, 7d."""
+"""Durations and moments as people type them: 90, 90s, 15m, 2h, 7d; 2026-11-01, 2026-11-01T12:00Z."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -29,3 +29,23 @@ class Duration(click.ParamType[timedelta]):
         if seconds < 1:
             self.fail(f"{value!r} is no duration; write 90, 90s, 15m, 2h or 7d", param, ctx)
         return timedelta(seconds=seconds)
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment: a duration ago, or a date or time in ISO 8601, UTC where it has no offset. Gives it in UTC."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read a moment. Fails as click does."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        match = _DURATION.fullmatch(text)
+        try:
+            if match:
+                return datetime.now(UTC) - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+            read = datetime.fromisoformat(text)
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no moment; write 2h (ago), 2026-11-01 or 2026-11-01T12:00Z", param, ctx)

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from atum_ops import csv_cells
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FORMAT = click.option(
     "--format",
@@ -21,6 +23,14 @@ FORMAT = click.option(
     default="table",
     show_default=True,
     help="A table for people, JSON for machines.",
+)
+LIST_FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table for people, JSON for machines, CSV for spreadsheets.",
 )
 
 
@@ -32,6 +42,22 @@ def console() -> Console:
 def json(value: Any) -> None:
     """Print one JSON value on one line of stdout."""
     click.echo(orjson.dumps(value, default=_plain).decode())
+
+
+def csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table as CSV on stdout, row by row as they come."""
+    for line in csv_cells.lines(columns, rows):
+        click.echo(line)
+
+
+def listing(form: str, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a list in the form of `LIST_FORMAT`: JSON is one line, a list of objects by the names of the columns."""
+    if form == "csv":
+        csv(columns, rows)
+    elif form == "json":
+        json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        table(title, columns, list(rows))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -119,7 +145,7 @@ def command_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
     import psycopg
 
-    from atum_schema.errors import AtumError
+    from atum_schema.errors import AtumError, Unreachable
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -128,6 +154,6 @@ def command_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except psycopg.errors.UndefinedTable:
             raise AtumError("the database has no schema yet; run: atum-mailer migrate") from None
         except psycopg.OperationalError as error:
-            raise AtumError(f"cannot use the database: {_reason(error)}") from None
+            raise Unreachable(f"cannot use the database: {_reason(error)}") from None
 
     return wrapped

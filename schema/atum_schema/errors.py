@@ -11,6 +11,7 @@
     ├── SettingsError         a setting is missing or wrong; raised at start
     ├── ContentUnreadable     stored content cannot be decrypted (unknown key id, or it was moved or altered)
     ├── MigrationError        the schema is not what this version expects
+    ├── Unreachable           a server that a command needs does not answer
     └── StackError            the local stack cannot start, and what to do about it
 
 An expected "no" of the provider (rejected, suppressed) is a value, never an exception.
@@ -83,6 +84,10 @@ class ContentUnreadable(AtumError):
 
 class MigrationError(AtumError):
     """The database schema is not what this version expects; the message says what to run."""
+
+
+class Unreachable(AtumError):
+    """A server that a command needs (the database, RabbitMQ, the provider) does not answer; the message names it."""
 
 
 class StackError(AtumError):

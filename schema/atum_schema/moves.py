@@ -127,7 +127,8 @@ def shrinking_batch(*, batch: UUID, rest: Sequence[UUID], held: int) -> Script[N
 
 MOVE = """
 WITH move AS MATERIALIZED (
-    SELECT * FROM unnest(%(mail_ids)s::uuid[], %(was)s::text[], %(statuses)s::text[], %(causes)s::text[],
+    SELECT *, cause = 'replayed' AND status <> was AS anew
+    FROM unnest(%(mail_ids)s::uuid[], %(was)s::text[], %(statuses)s::text[], %(causes)s::text[],
                          %(reasons)s::text[], %(details)s::text[], %(batch_ids)s::uuid[], %(due_s)s::float8[],
                          %(at_most)s::int[], %(tried)s::boolean[], %(charged)s::boolean[], %(codes)s::int[],
                          %(crashed)s::boolean[], %(message_ids)s::text[], %(duplicates)s::int[])
@@ -135,8 +136,11 @@ WITH move AS MATERIALIZED (
              message_id, duplicates)
 ), changed AS (
     UPDATE atum.mail m
-    SET status = v.status, tries = m.tries + v.tried::int, attempts = m.attempts + v.charged::int,
-        crashes = m.crashes + v.crashed::int, duplicates = greatest(m.duplicates, v.duplicates),
+    SET status = v.status, cycle = m.cycle + v.anew::int,
+        tries = CASE WHEN v.anew THEN 0 ELSE m.tries + v.tried::int END,
+        attempts = CASE WHEN v.anew THEN 0 ELSE m.attempts + v.charged::int END,
+        crashes = CASE WHEN v.anew THEN 0 ELSE m.crashes + v.crashed::int END,
+        duplicates = greatest(m.duplicates, v.duplicates),
         provider_message_id = coalesce(m.provider_message_id, v.message_id),
         reason = CASE WHEN v.status = v.was THEN m.reason ELSE v.reason END,
         detail = CASE WHEN v.status = v.was THEN m.detail ELSE v.detail END,
@@ -144,13 +148,14 @@ WITH move AS MATERIALIZED (
         finished_at = CASE WHEN v.status = v.was THEN m.finished_at
                            WHEN v.status = ANY(%(ends)s) THEN clock_timestamp() END
     FROM move v WHERE m.id = v.mail_id
-    RETURNING m.id, m.lane, m.size, m.cycle, m.attempts, m.status, v.was, v.reason, v.code, v.due_s, v.at_most
+    RETURNING m.id, m.lane, m.account, m.size, m.cycle, m.attempts, m.status, v.was, v.cause, v.reason, v.code, v.due_s,
+              v.at_most, v.anew
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
     SELECT mail_id, cause, was, status, batch_id, detail FROM move
 ), waiting AS (
-    INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most)
-    SELECT id, lane, clock_timestamp() + make_interval(secs => due_s), size, at_most FROM changed
+    INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most, account)
+    SELECT id, lane, clock_timestamp() + make_interval(secs => due_s), size, at_most, account FROM changed
     WHERE due_s IS NOT NULL
 ), freed AS (
     DELETE FROM atum.ready r USING changed c WHERE r.mail_id = c.id AND c.status <> c.was AND c.due_s IS NULL
@@ -159,7 +164,15 @@ WITH move AS MATERIALIZED (
     SELECT id, cycle, reason, code, attempts FROM changed WHERE status = 'dead' AND was <> 'dead'
 ), risen AS (
     DELETE FROM atum.dead_letter d USING changed c
-    WHERE d.mail_id = c.id AND d.cycle = c.cycle AND c.was = 'dead' AND c.status <> 'dead'
+    WHERE d.mail_id = c.id AND d.cycle = c.cycle - c.anew::int AND c.was = 'dead' AND c.status <> 'dead'
+), stopped AS (
+    INSERT INTO atum.held (mail_id) SELECT id FROM changed WHERE status = 'held' AND was <> 'held'
+), let_go AS (
+    DELETE FROM atum.held h USING changed c WHERE h.mail_id = c.id AND c.was = 'held' AND c.status <> 'held'
+), counted AS (
+    INSERT INTO atum.transition (lane, cause, from_status, to_status, reason, code, http_status, number)
+    SELECT lane, cause, was, status, coalesce(reason, ''), coalesce(code, 0), 0, count(*) FROM changed
+    GROUP BY lane, cause, was, status, coalesce(reason, ''), coalesce(code, 0)
 ), dropped AS (
     DELETE FROM atum.content t USING changed c
     WHERE t.mail_id = c.id AND c.status <> c.was

@@ -37,7 +37,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
     """Posted without a clear answer; nothing is sent again until evidence settles it."""
     HELD = "held"
-    """Not settled by evidence; waits for a person's decision."""
+    """Waits for a person: not settled by evidence, or held back by one."""
     SENT = "sent"
     """The provider accepted it (proof: an answer, a search result or a webhook)."""
     DELIVERED = "delivered"
@@ -87,8 +87,16 @@ class Cause(StrEnum):
     """Settling found no evidence and the policy is `resend`."""
     HELD = "held"
     """Settling found no evidence and the policy is `hold`."""
+    HELD_BACK = "held_back"
+    """A person stopped it for the time being, before a POST."""
     RELEASED = "released"
     """A person lets a held mail go out again."""
+    HURRIED = "hurried"
+    """A person made its next attempt due at once."""
+    RESENT = "resent"
+    """A person sent it again as a new mail; the detail names that one."""
+    DISCARDED = "discarded"
+    """A person gave a dead mail up; its content is gone."""
     SEARCHED = "searched"
     """The provider was searched for an unknown mail; the detail says what the search is worth."""
     ANSWERED_LATE = "answered_late"
@@ -147,9 +155,13 @@ _MOVES: dict[Cause, tuple[frozenset[Status], Status]] = {
     C.SUPPRESSED: (WAITING, S.SUPPRESSED),
     C.RESEND_ALLOWED: (frozenset({S.UNKNOWN}), S.QUEUED),
     C.HELD: (frozenset({S.UNKNOWN}), S.HELD),
+    C.HELD_BACK: (WAITING, S.HELD),
     C.RELEASED: (frozenset({S.HELD}), S.QUEUED),
+    C.DISCARDED: (frozenset({S.DEAD}), S.CANCELED),
     C.REPLAYED: (_UNPROVEN_ENDS, S.QUEUED),
     C.REISSUED: (frozenset(), S.QUEUED),
+    C.HURRIED: (frozenset(), S.QUEUED),
+    C.RESENT: (frozenset(), S.SENT),
     C.PARTLY_SUPPRESSED: (frozenset(), S.QUEUED),
     C.SEARCHED: (frozenset(), S.UNKNOWN),
     C.ANSWERED_LATE: (frozenset(), S.UNKNOWN),

@@ -194,7 +194,7 @@ def _recording(told: LiteralString) -> LiteralString:
     return (
         """
 WITH fence AS (
-    SELECT id, issued_at, posting_at FROM atum.batch
+    SELECT id, account, issued_at, posting_at FROM atum.batch
     WHERE id = %(batch)s AND token = %(token)s AND state = 'posting' FOR UPDATE
 ), gone AS (
     DELETE FROM atum.batch b USING fence WHERE b.id = fence.id AND cardinality(%(unclear)s) = 0
@@ -208,7 +208,7 @@ WITH fence AS (
           FROM fence) AS due
     WHERE b.id = due.id AND cardinality(%(unclear)s) > 0
 ), result AS MATERIALIZED (
-    SELECT r.*, fence.issued_at, fence.posting_at
+    SELECT r.*, fence.account, fence.issued_at, fence.posting_at
     FROM fence
     CROSS JOIN unnest(%(mail_ids)s::uuid[], %(was)s::text[], %(statuses)s::text[], %(causes)s::text[],
                       %(outcomes)s::text[], %(charged)s::boolean[], %(retry_s)s::float8[], %(at_most)s::int[],
@@ -218,9 +218,9 @@ WITH fence AS (
              message_id)
 ), attempted AS (
     INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, http_status, code,
-                              provider_message_id, detail)
+                              provider_message_id, detail, account)
     SELECT mail_id, %(batch)s, %(token)s, outcome, charged, issued_at, posting_at, http_status, code, message_id,
-           detail
+           detail, account
     FROM result
 """  # noqa: S608
         + told
@@ -236,8 +236,8 @@ WITH fence AS (
         finished_at = CASE WHEN m.finished_at IS NOT NULL THEN m.finished_at
                            WHEN r.status IN ('sent', 'dead') THEN clock_timestamp() END
     FROM told r WHERE m.id = r.mail_id
-    RETURNING m.id, m.cycle, m.lane, m.size, m.due_at, m.status, m.attempts, m.duplicates, r.was, r.cause, r.at_most,
-              r.reason, r.code, r.detail, r.known,
+    RETURNING m.id, m.cycle, m.lane, m.account, m.size, m.due_at, m.status, m.attempts, m.duplicates, r.was, r.cause,
+              r.at_most, r.reason, r.code, r.http_status, r.detail, r.known,
               r.known OR m.duplicates > 0 OR m.status <> r.status AS finished_before
 ), explained AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
@@ -246,11 +246,16 @@ WITH fence AS (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id)
     SELECT id, 'duplicate_found', status, status, %(batch)s FROM changed WHERE duplicates > 0 AND NOT known
 ), waiting AS (
-    INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most)
-    SELECT id, lane, due_at, size, at_most FROM changed WHERE status = 'retrying'
+    INSERT INTO atum.ready (mail_id, lane, due_at, size, at_most, account)
+    SELECT id, lane, due_at, size, at_most, account FROM changed WHERE status = 'retrying'
 ), buried AS (
     INSERT INTO atum.dead_letter (mail_id, cycle, reason, code, attempts)
     SELECT id, cycle, reason, code, attempts FROM changed WHERE status = 'dead'
+), counted AS (
+    INSERT INTO atum.transition (lane, cause, from_status, to_status, reason, code, http_status, number)
+    SELECT lane, cause, CASE WHEN finished_before THEN status ELSE was END, status, coalesce(reason, ''),
+           coalesce(code, 0), coalesce(http_status, 0), count(*)
+    FROM changed GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), dropped AS (
     DELETE FROM atum.content c USING result r WHERE c.mail_id = r.mail_id AND r.status = 'sent' AND %(drop_content)s
 )
@@ -263,6 +268,7 @@ SELECT (SELECT count(*) FROM fence),
 RECORD_TOLD: LiteralString = _recording("""
     ON CONFLICT (mail_id, batch_id) DO UPDATE
     SET issued_at = excluded.issued_at, posting_at = excluded.posting_at, http_status = excluded.http_status,
+        account = excluded.account,
         provider_message_id = coalesce(atum.attempt.provider_message_id, excluded.provider_message_id)
     RETURNING mail_id, token = batch_id AS known
 ), told AS (

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 import click
 
-from atum_schema.errors import AtumError
+from atum_schema.errors import AtumError, Unreachable
+
+UNREACHABLE: Final = 3
+"""Exit status where a server that is needed does not answer."""
 
 _COMMANDS: Final = {
     "api": "atum_ops.cli.api",
@@ -69,14 +72,14 @@ def cli() -> None:
     ATUM_POSTMARK_TOKEN …; each also as …_FILE). See docs/settings.md.
 
     \b
-    Exit status: 0 done, 1 refused or found wanting, 2 wrong usage.
+    Exit status: 0 good, 1 something needs attention, 2 wrong usage, 3 a server does not answer.
     """
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line; errors made on purpose are one line on stderr and exit status 1."""
+    """Run the command line; errors made on purpose are one line on stderr and exit status 1, or 3 for `Unreachable`."""
     try:
         cli(args=args, prog_name="atum-mailer")
     except AtumError as error:
         click.echo(f"atum-mailer: {error}", err=True)
-        sys.exit(1)
+        sys.exit(UNREACHABLE if isinstance(error, Unreachable) else 1)

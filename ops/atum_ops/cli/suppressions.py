@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from atum_ops import csv_cells, show, suppressing
+from atum_ops import show, suppressing
 from atum_schema import database, settings, suppression_list
 from atum_schema.errors import AtumError, MailRejected
 from atum_schema.mail_rules import checked_stream
@@ -17,7 +17,7 @@ from atum_schema.suppression_list import Wanted
 from atum_schema.suppression_orders import Answer, Known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 _COLUMNS: Final = (
     "stream",
@@ -34,14 +34,6 @@ _HISTORY: Final = ("at", "actor", "action", "detail")
 _MOST: Final = 10_000_000
 _MOST_WORDS: Final = 500
 
-_FORMAT = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="A table for people, JSON for machines, CSV for spreadsheets.",
-)
 _ADDRESSES = click.argument("addresses", metavar="ADDRESS", nargs=-1)
 _FILE = click.option(
     "--file", "file", type=click.File("r"), help="A file with one address per line; - is standard input."
@@ -79,7 +71,7 @@ def suppressions() -> None:
 @click.option(
     "--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="At most so many."
 )
-@_FORMAT
+@show.LIST_FORMAT
 @show.command_errors
 def list_some(
     *, stream: str | None, address: str | None, reason: str | None, lifted: bool, limit: int, form: str
@@ -95,7 +87,7 @@ def list_some(
     with database.connect(settings.load_database_url(), name="cli") as connection:
         found = suppressing.walk(connection, wanted, limit=limit)
         if form == "csv":
-            _print_csv(_COLUMNS, map(_row, found))
+            show.csv(_COLUMNS, map(_row, found))
             return
         known = list(found)
     if form == "json":
@@ -108,7 +100,7 @@ def list_some(
 
 @suppressions.command("show")
 @click.argument("address", metavar="ADDRESS")
-@_FORMAT
+@show.LIST_FORMAT
 @show.command_errors
 def show_one(*, address: str, form: str) -> None:
     """Show what is known about mailing an address, in every stream. Exit status 1 when nobody ever spoke of it.
@@ -120,7 +112,7 @@ def show_one(*, address: str, form: str) -> None:
     with database.connect(settings.load_database_url(), name="cli") as connection:
         known = list(suppressing.walk(connection, Wanted(address=address, lifted=True), limit=_MOST))
     if form == "csv":
-        _print_csv(_COLUMNS, map(_row, known))
+        show.csv(_COLUMNS, map(_row, known))
     elif form == "json":
         show.json([each._asdict() for each in known])
     elif known:
@@ -199,7 +191,7 @@ def remove(
 @suppressions.command()
 @click.argument("address", metavar="ADDRESS")
 @_stream(required=False)
-@_FORMAT
+@show.LIST_FORMAT
 @show.command_errors
 def history(*, address: str, stream: str | None, form: str) -> None:
     """Show what people did about an address, and what came of it, oldest first.
@@ -215,7 +207,7 @@ def history(*, address: str, stream: str | None, form: str) -> None:
         return
     rows = [(each.at, each.actor, each.action, _words(each.detail)) for each in done]
     if form == "csv":
-        _print_csv(_HISTORY, rows)
+        show.csv(_HISTORY, rows)
     else:
         show.table("History", [*_HISTORY], rows)
 
@@ -238,8 +230,3 @@ def _row(known: Known) -> tuple[Any, ...]:
 
 def _words(detail: dict[str, Any]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in detail.items() if name != "address")
-
-
-def _print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    for line in csv_cells.lines(columns, rows):
-        click.echo(line)
