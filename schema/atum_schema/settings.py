@@ -21,6 +21,7 @@ from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
 from atum_schema.flow import Policy
 from atum_schema.mail_rules import checked_lane
+from atum_schema.settings_operating import LIVE, OperatingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ _HALF_LIFE_S = 10.0
 _FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
 
 
-class Settings(BaseSettings):
+class Settings(OperatingSettings, BaseSettings):
     """Everything that can be set. Times are seconds, sizes are bytes."""
 
     model_config = SettingsConfigDict(
@@ -61,24 +62,46 @@ class Settings(BaseSettings):
     )
 
     window: int = Field(
-        32, ge=1, le=10_000, description="Batches that may be in flight per lane and account, at most."
+        32,
+        ge=1,
+        le=10_000,
+        json_schema_extra=LIVE,
+        description="Batches that may be in flight per lane and account, at most.",
     )
     rates: str | None = Field(
         None,
+        json_schema_extra=LIVE,
         description="Mails per second that lanes may issue, as lane=rate[,lane=rate…]; others have no limit.",
     )
     outage_share: float = Field(
-        0.5, gt=0, le=1, description="Share of failures among recent requests from which a window closes …"
+        0.5,
+        gt=0,
+        le=1,
+        json_schema_extra=LIVE,
+        description="Share of failures among recent requests from which a window closes …",
     )
-    outage_requests: int = Field(5, ge=1, le=10_000, description="… if so many requests failed, at least.")
-    probe_s: float = Field(1.0, ge=0.01, le=3600, description="First bound of the distance between probes.")
+    outage_requests: int = Field(
+        5, ge=1, le=10_000, json_schema_extra=LIVE, description="… if so many requests failed, at least."
+    )
+    probe_s: float = Field(
+        1.0,
+        ge=0.01,
+        le=3600,
+        json_schema_extra=LIVE,
+        description="First bound of the distance between probes.",
+    )
     probe_max_s: float = Field(
-        60.0, ge=0.01, le=3600, description="Largest bound of the distance between probes."
+        60.0,
+        ge=0.01,
+        le=3600,
+        json_schema_extra=LIVE,
+        description="Largest bound of the distance between probes.",
     )
     pause_probe_s: float = Field(
         30.0,
         ge=0.01,
         le=3600,
+        json_schema_extra=LIVE,
         description="Bound of the distance between probes of a lane that paused itself.",
     )
     batch_mails: int = Field(200, ge=1, le=500, description="Mails in a batch, at most.")
@@ -96,14 +119,22 @@ class Settings(BaseSettings):
         description="A published ticket that nobody claims is repeated; doubles each time.",
     )
 
-    attempts: int = Field(14, ge=1, le=100, description="Charged attempts of a mail before it is dead.")
+    attempts: int = Field(
+        14, ge=1, le=100, json_schema_extra=LIVE, description="Charged attempts of a mail before it is dead."
+    )
     tries: int = Field(
-        100, ge=1, le=10_000, description="POSTs of a mail, charged or not, before it is dead."
+        100,
+        ge=1,
+        le=10_000,
+        json_schema_extra=LIVE,
+        description="POSTs of a mail, charged or not, before it is dead.",
     )
     retry_base_s: float = Field(
-        30.0, ge=0.01, le=3600, description="First bound of the exponential back-off."
+        30.0, ge=0.01, le=3600, json_schema_extra=LIVE, description="First bound of the exponential back-off."
     )
-    retry_max_s: float = Field(3600.0, ge=0.01, le=86_400, description="Largest bound of the back-off.")
+    retry_max_s: float = Field(
+        3600.0, ge=0.01, le=86_400, json_schema_extra=LIVE, description="Largest bound of the back-off."
+    )
 
     settle_s: str = Field(
         "30,120,600",
@@ -123,6 +154,7 @@ class Settings(BaseSettings):
     )
     resend_lanes: str = Field(
         "transactional",
+        json_schema_extra=LIVE,
         description="Lanes whose mails go out again when nothing is found; in all others they are held.",
     )
     poison_crashes: int = Field(
@@ -206,14 +238,22 @@ class Settings(BaseSettings):
         description="How long a mail is looked for that an event belongs to.",
     )
     catch_up_s: float = Field(
-        300.0, ge=1, le=86_400, description="How often the provider is asked for what no webhook has told."
+        300.0,
+        ge=1,
+        le=86_400,
+        json_schema_extra=LIVE,
+        description="How often the provider is asked for what no webhook has told.",
     )
     catch_up_ages_s: str = Field(
         "1200,86400",
         description="How old a mail is when the provider is asked what became of it, in case no webhook told.",
     )
     catch_up_rate: float = Field(
-        10.0, ge=0.1, le=1000, description="Requests per second that catching up makes, at most."
+        10.0,
+        ge=0.1,
+        le=1000,
+        json_schema_extra=LIVE,
+        description="Requests per second that catching up makes, at most.",
     )
 
     pull_after_s: float = Field(
@@ -416,8 +456,12 @@ def load(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"{PREFIX}{_name(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
-        raise SettingsError("; ".join(lines)) from None
+        raise SettingsError(problems(error)) from None
+
+
+def problems(error: ValidationError) -> str:
+    """Say of each variable what is wrong with it, never its value if that is a secret."""
+    return "; ".join(f"{PREFIX}{_name(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
 
 
 def load_from(environment: Mapping[str, str], **overrides: Any) -> Settings:
