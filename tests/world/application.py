@@ -31,12 +31,30 @@ def send(world: World, letter: Letter) -> Steps:
     if letter.canceled_after is not None:
         yield Rest(letter.canceled_after)
         yield from cancel(world, letter.id)
+    if letter.held is not None:
+        yield from hold_for_a_while(world, letter.id, *letter.held)
+    if letter.replayed_after is not None:
+        yield Rest(letter.replayed_after)
+        yield from replay(world, letter.id)
 
 
 def cancel(world: World, mail: int) -> Steps:
     """Cancel a mail."""
     if (yield from _insist(Query("cancels", lambda: asking.cancel(world.store, mail)))):
         world.canceled.append(mail)
+
+
+def hold_for_a_while(world: World, mail: int, after: float, seconds: float) -> Steps:
+    """Hold a mail back, and release it later."""
+    yield Rest(after)
+    if (yield from _insist(Query("holds", lambda: asking.hold(world.store, mail)))):
+        yield Rest(seconds)
+        yield from _insist(Query("releases", lambda: asking.release(world.store, mail)))
+
+
+def replay(world: World, mail: int) -> Steps:
+    """Replay a mail if it is dead."""
+    yield from _insist(Query("replays", lambda: asking.replay(world.store, mail)))
 
 
 def operate(world: World, lane: str, at: float, seconds: float) -> Steps:

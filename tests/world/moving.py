@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from atum_schema.status import ENDED, Status
+from atum_schema.status import ENDED, Cause, Status
 from tests.world.rows import DeadLetter, Ready
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def apply(store: Store, moves: Iterable[Move]) -> None:
 def _apply(store: Store, move: Move) -> None:
     mail, status = store.mail[move.mail], move.status
     changed = status is not move.was
+    if changed and move.cause is Cause.REPLAYED:
+        mail = mail._replace(tries=0, attempts=0, crashes=0)
     store.put(
         store.mail,
         mail.id,

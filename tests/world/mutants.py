@@ -10,6 +10,7 @@ from atum_schema.status import Cause, Status
 from atum_workers import classify, flow_report, retry, settling
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Deferred, Rejected, Unclear
+from tests.world import asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +146,7 @@ MUTANTS: Final = (
     Mutant("the wall clock is trusted", Deadline, "remaining", _trusts_the_wall_clock),
     Mutant("the clock since boot is trusted", Deadline, "remaining", _trusts_the_boot_clock),
     Mutant("proof does not pull back", status, "after", _proof_does_not_pull_back),
+    Mutant("a person's order looks at no open POST", asking, "is_unresolved", lambda *_: False),
     Mutant("a cancel does not hold", status, "after", _cancels_unknown),
 )
 """All of them."""

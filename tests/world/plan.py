@@ -6,6 +6,7 @@ Each seed has only some of the faults, so that those it has meet often.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from tests.world.behaviour import BEHAVIOURS, GOOD, NATURES, OUTAGES, REGULAR
@@ -14,7 +15,6 @@ from tests.world.times import FREEZE, STALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from random import Random
 
 T = TypeVar("T")
 
@@ -50,6 +50,10 @@ class Letter(NamedTuple):
     on_unknown: str | None = None
     #: Seconds after the enqueue; None: it is not canceled.
     canceled_after: float | None = None
+    #: Seconds after the enqueue at which a person holds it back, and for how long.
+    held: tuple[float, float] | None = None
+    #: Seconds after all that at which a person replays it, if it is dead.
+    replayed_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +130,20 @@ def draw(rng: Random) -> Plan:
         begins = rng.uniform(0.0, 30.0)
         # An index that stalls is one thing, a freeze at the last write another: together they are case (b).
         plan = replace(plan, stall=(begins, begins + rng.uniform(100.0, STALL)), freeze_last=0.0, slow=0.0)
-    return _beyond(rng, plan) if rng.random() < 0.05 else plan
+    plan = _beyond(rng, plan) if rng.random() < 0.05 else plan
+    # Drawn apart, so that what persons do changes nothing else in the world of a seed.
+    people = Random(str(rng.getstate()))  # noqa: S311
+    return replace(plan, letters=tuple(_handled(people, letter) for letter in plan.letters))
+
+
+def _handled(people: Random, letter: Letter) -> Letter:
+    """Let a person hold a mail back, or replay it."""
+    return letter._replace(
+        held=(people.choice((30.0, 3000.0)) * people.random(), people.uniform(0.0, 300.0))
+        if people.random() < 0.1
+        else None,
+        replayed_after=people.uniform(0.0, 900.0) if people.random() < 0.2 else None,
+    )
 
 
 def _beyond(rng: Random, plan: Plan) -> Plan:

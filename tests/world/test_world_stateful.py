@@ -44,6 +44,19 @@ class Led(RuleBasedStateMachine):
             mail = self.world.acknowledged[place % len(self.world.acknowledged)]
             self.world.spawn(self.world.outside, "canceler", application.cancel(self.world, mail))
 
+    @rule(place=st.integers(0, 20), seconds=st.floats(0.0, 100.0))
+    def hold(self, place: int, seconds: float) -> None:
+        if self.world.acknowledged:
+            mail = self.world.acknowledged[place % len(self.world.acknowledged)]
+            steps = application.hold_for_a_while(self.world, mail, 0.0, seconds)
+            self.world.spawn(self.world.outside, "holder", steps)
+
+    @rule(place=st.integers(0, 20))
+    def replay(self, place: int) -> None:
+        if self.world.acknowledged:
+            mail = self.world.acknowledged[place % len(self.world.acknowledged)]
+            self.world.spawn(self.world.outside, "replayer", application.replay(self.world, mail))
+
     @rule(steps=st.integers(1, 20))
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
