@@ -131,7 +131,11 @@ WITH times AS MATERIALIZED (
     INSERT INTO atum.event (mail_id, cause, from_status, to_status, batch_id, detail)
     SELECT m.id, 'outcome_unknown', m.status, 'unknown', d.batch_id, 'the database was restored: it may have been posted'
     FROM doubted d JOIN atum.mail m ON m.id = d.id WHERE m.status IN ('queued', 'scheduled', 'retrying')
-    RETURNING mail_id
+    RETURNING mail_id, from_status
+), counted AS (
+    INSERT INTO atum.transition (lane, cause, from_status, to_status, reason, code, http_status, number)
+    SELECT m.lane, 'outcome_unknown', e.from_status, 'unknown', 'database_restored', 0, 0, count(*)
+    FROM explained e JOIN atum.mail m ON m.id = e.mail_id GROUP BY m.lane, e.from_status
 ), changed AS (
     UPDATE atum.mail SET status = 'unknown', reason = 'database_restored', due_at = NULL,
                          detail = 'the database was restored: it may have been posted'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
@@ -36,16 +37,16 @@ def hook() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def setup(simulator: SimulatorProcess, hook: Receiver) -> Setup:
-    return Setup(simulator.url, hook.url)
+def setup(simulator: SimulatorProcess, hook: Receiver, database_url: str) -> Setup:
+    return Setup(simulator.url, hook.url, database_url)
 
 
 class Setup:
     """The command with all that it needs."""
 
-    def __init__(self, provider: str, endpoint: str) -> None:
+    def __init__(self, provider: str, endpoint: str, database_url: str) -> None:
         self.environment = {
-            "ATUM_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+            "ATUM_DATABASE_URL": database_url,
             "ATUM_CONTENT_KEYS": new_key("test"),
             "ATUM_POSTMARK_URL": provider,
             "ATUM_POSTMARK_TOKEN": HEADERS["X-Postmark-Server-Token"],
@@ -92,6 +93,22 @@ def test_each_stream_that_sends_gets_a_webhook_with_the_first_credentials_and_it
     assert made["HttpHeaders"] == [{"Name": "X-Atum-Webhook-Secret", "Value": SECRET}]
     assert made["Triggers"]["Bounce"] == {"Enabled": True, "IncludeContent": False}
     assert "@" not in made["Url"]
+
+
+def test_who_cannot_be_kept_in_the_audit_log_changes_nothing(setup: Setup, client: httpx.Client) -> None:
+    setup.environment["ATUM_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
+    assert setup("--yes").status == 3
+    assert listed(client) == []
+
+
+def test_who_sets_it_up_is_in_the_audit_log(setup: Setup) -> None:
+    assert setup("--by", "eva").status == setup("--yes", "--by", "eva").status == 0
+    with psycopg.connect(setup.environment["ATUM_DATABASE_URL"]) as connection:
+        rows = connection.execute("SELECT actor, action, detail FROM atum.audit ORDER BY id").fetchall()
+    assert rows == [
+        ("operator:eva", "webhook.set_up", {"stream": stream, "was": "missing", "verified": True})
+        for stream in ("outbound", "broadcast")
+    ]
 
 
 def test_a_second_time_changes_nothing_and_verifies_again(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from atum_ops import show
+from atum_ops.cli import orders
 from atum_ops.durations import Duration
-from atum_schema import database
+from atum_schema import audit, database
 from atum_schema import settings as settings_module
 from atum_schema.ids import first_mail_id
 
@@ -33,9 +34,10 @@ _PATIENCE = 10
 @click.command("catch-up")
 @click.option("--since", type=Duration(), default="2h", show_default=True, help="How far to go back.")
 @click.option("--yes", is_flag=True, help="Do it; without, only say how much there is to ask.")
+@orders.BY
 @show.FORMAT
 @show.command_errors
-def catch_up(since: timedelta, *, yes: bool, form: str) -> None:
+def catch_up(since: timedelta, *, yes: bool, by: str, form: str) -> None:
     """Ask the provider what became of mails, after webhooks were down or silent.
 
     Bounces, complaints and suppressions come from the provider's lists, deliveries by asking about each accepted mail of
@@ -63,6 +65,15 @@ def catch_up(since: timedelta, *, yes: bool, form: str) -> None:
                 )
             return
         caught = _catch(configured, pool, began)
+        about = {
+            "since": began.isoformat(),
+            "asked": caught.asked,
+            "events": caught.events,
+            "suppressions": caught.suppressions,
+            "failed": caught.failed,
+        }
+        with pool.connection() as connection:
+            audit.record(connection, f"operator:{by}", "catch_up.done", about)
     if form == "json":
         show.json(caught)
     else:

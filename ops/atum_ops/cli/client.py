@@ -8,10 +8,11 @@ from typing import Final
 import click
 
 from atum_ops import show
+from atum_ops.cli import orders
 from atum_producers.api import clients_store, keys
 from atum_producers.api.access import REFRESH_S
 from atum_producers.api.clients_store import Scope
-from atum_schema import database, settings
+from atum_schema import audit, database, settings
 from atum_schema.addresses import parse_address
 from atum_schema.errors import AtumError, MailRejected
 
@@ -46,10 +47,11 @@ def client() -> None:
     type=click.FloatRange(0.01, _MOST_RATE),
     help="Mails, or other requests, per second and API process. Without: no limit.",
 )
+@orders.BY
 @show.FORMAT
 @show.command_errors
 def create(
-    name: str, scopes: tuple[str, ...], domains: tuple[str, ...], rate: float | None, form: str
+    name: str, scopes: tuple[str, ...], domains: tuple[str, ...], rate: float | None, by: str, form: str
 ) -> None:
     """Make a client and its first key. The key is shown once and kept nowhere.
 
@@ -76,10 +78,18 @@ def create(
             key_id=key.id,
             digest=key.digest,
         )
-    if not made:
-        raise AtumError(
-            f"there is a client {name!r} already, or was one that is revoked; `client rotate` makes a new key"
-        )
+        if not made:
+            raise AtumError(
+                f"there is a client {name!r} already, or was one that is revoked; `client rotate` makes a new key"
+            )
+        about = {
+            "client": name,
+            "scopes": list(scopes),
+            "domains": list(domains),
+            "rate": rate,
+            "key_id": key.id,
+        }
+        audit.record(connection, f"operator:{by}", "client.created", about)
     _show_key(name, key, form, "It works at once where this API runs. Keep it now: it is not shown again.")
 
 
@@ -126,9 +136,10 @@ def list_all(form: str) -> None:
     show_default=True,
     help="Seconds for which the old keys go on working.",
 )
+@orders.BY
 @show.FORMAT
 @show.command_errors
-def rotate(name: str, grace_s: float, form: str) -> None:
+def rotate(name: str, grace_s: float, by: str, form: str) -> None:
     """Make a new key for a client; its old ones work on for a time of grace, and then end.
 
     \b
@@ -141,16 +152,19 @@ def rotate(name: str, grace_s: float, form: str) -> None:
         ending = clients_store.rotate(
             connection, name=name, key_id=key.id, digest=key.digest, grace_s=grace_s
         )
-    if ending is None:
-        raise AtumError(f"there is no client {name!r} that lives")
+        if ending is None:
+            raise AtumError(f"there is no client {name!r} that lives")
+        about = {"client": name, "key_id": key.id, "grace_s": grace_s, "keys_ending": ending}
+        audit.record(connection, f"operator:{by}", "client.rotated", about)
     _show_key(name, key, form, f"Older keys: {ending}, ending in {show.age(grace_s)}.")
 
 
 @client.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Really do it.")
+@orders.BY
 @show.command_errors
-def revoke(name: str, yes: bool) -> None:
+def revoke(name: str, yes: bool, by: str) -> None:
     """End a client and all of its keys, for ever. Mail that it has handed over is still sent.
 
     \b
@@ -165,6 +179,7 @@ def revoke(name: str, yes: bool) -> None:
     with database.connect(settings.load_database_url(), name="cli") as connection, connection.transaction():
         if not clients_store.revoke(connection, name=name):
             raise AtumError(f"there is no client {name!r} that lives")
+        audit.record(connection, f"operator:{by}", "client.revoked", {"client": name})
     click.echo(f"client {name!r} is revoked")
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import click
 
 from atum_ops import reading, show
-from atum_schema import database, restore
+from atum_ops.cli import orders
+from atum_schema import audit, database, restore
 from atum_schema import settings as settings_module
 
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
+@orders.BY
 @show.command_errors
-def restored(*, yes: bool) -> None:
+def restored(*, yes: bool, by: str) -> None:
     """Search for everything that waits, after the database was put back from a copy.
 
     A restored database has forgotten what was sent after the copy was made, and shows it as waiting. Relays notice a
@@ -43,4 +45,5 @@ def restored(*, yes: bool) -> None:
             patience_s=settings.posting_lease_s,
             settle_s=settings.settle_schedule[0],
         )
+        audit.record(connection, f"operator:{by}", "database.restored", {"mails": doubted or 0})
     click.echo(f"{doubted or 0:,} mails are unknown now and will be searched for")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from atum_ops import show
-from atum_schema import settings
+from atum_ops.cli import orders
+from atum_schema import audit, database, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,12 @@ def webhook() -> None:
 @click.option("--opens/--no-opens", default=None, help="Be told of opens, or not; without: as it is.")
 @click.option("--clicks/--no-clicks", default=None, help="Be told of clicks, or not; without: as it is.")
 @click.option("--yes", is_flag=True, help="Do it; without, only say what would change.")
+@orders.BY
 @show.FORMAT
-def setup(*, streams: Sequence[str], opens: bool | None, clicks: bool | None, yes: bool, form: str) -> None:
+@show.command_errors
+def setup(
+    *, streams: Sequence[str], opens: bool | None, clicks: bool | None, yes: bool, by: str, form: str
+) -> None:
     """Register the endpoint at Postmark for each stream, or change its webhook, and verify it.
 
     The URL is ATUM_WEBHOOK_URL; Postmark gets the first of ATUM_WEBHOOK_BASIC and ATUM_WEBHOOK_SECRET. Deliveries,
@@ -60,7 +65,14 @@ def setup(*, streams: Sequence[str], opens: bool | None, clicks: bool | None, ye
         if not yes:
             _print_plans(plans, form)
             return
-        outcomes = [registering.apply(api, each) for each in plans]
+        # Opened before anything is changed: what cannot be kept in the audit log is not done.
+        with database.connect(configured.database_url.get_secret_value(), name="cli") as connection:
+            outcomes = [registering.apply(api, each) for each in plans]
+            told = [
+                {"stream": each.stream, "was": _DONE[each.action], "verified": each.verified}
+                for each in outcomes
+            ]
+            audit.record(connection, f"operator:{by}", "webhook.set_up", *told)
     except ProviderFailed as error:
         _no_answer(error)
     finally:
