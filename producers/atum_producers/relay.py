@@ -20,6 +20,7 @@ from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
 from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
+from atum_schema.live import REFRESH_S, Live
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
@@ -66,6 +67,7 @@ class Relay:
 
     def __init__(self, settings: Settings, *, reached: Reached = go_on) -> None:
         self._settings = settings
+        self._live = Live(settings)
         self._reached = reached
         self._id = uuid.uuid4()
         self._stopping = threading.Event()
@@ -107,6 +109,8 @@ class Relay:
                 self._prepare(connection)
                 log.info("relay: serving %s", ", ".join(lane.name for lane in self._lanes))
                 while not self._stopping.is_set():
+                    if self._live.refresh(connection):
+                        self._limit(connection)
                     looks = self._look(connection)
                     if not self._issue_where_due(connection, looks):
                         self._sleep(connection, looks)
@@ -120,14 +124,20 @@ class Relay:
 
     def _prepare(self, connection: Connection) -> None:
         self._sweeper.look_through(connection)
+        self._live.refresh(connection)
         connection.execute("LISTEN atum_ready")
+        self._limit(connection)
+
+    def _limit(self, connection: Connection) -> None:
+        """Give the windows the limits of the settings as they are now."""
+        settings = self._live.now
         for lane in self._lanes:
             flow_store.ensure(
                 connection,
                 lane=lane.name,
-                account=self._settings.account,
-                ceiling=self._settings.window,
-                rate=self._settings.lane_rates.get(lane.name),
+                account=settings.account,
+                ceiling=settings.window,
+                rate=settings.lane_rates.get(lane.name),
             )
 
     def _look(self, connection: Connection) -> list[store.Look]:
@@ -146,7 +156,7 @@ class Relay:
         return any(counts)
 
     def _issue(self, connection: Connection, lane: Lane) -> int:
-        settings = self._settings
+        settings = self._live.now
         self._reached(Step.ISSUING)
         issued = store.issue(
             connection,
@@ -184,7 +194,7 @@ class Relay:
             store.wake(connection, self._id)
             return
         waits = [look.wait_s for look in again if look.due and look.wait_s is not None]
-        timeout = min([self._settings.poll_s, *[max(_SHORTEST_SLEEP_S, wait) for wait in waits]])
+        timeout = min([self._settings.poll_s, REFRESH_S, *[max(_SHORTEST_SLEEP_S, wait) for wait in waits]])
         for _ in connection.notifies(timeout=timeout, stop_after=1):
             break
         store.wake(connection, self._id)

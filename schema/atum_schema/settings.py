@@ -32,8 +32,8 @@ _MAX_SETTLE_S = 604_800.0
 _MIN_RATE = 0.01
 _MAX_RATE = 1_000_000.0
 _HALF_LIFE_S = 10.0
-# The largest bound of a distance, and the setting with its first one.
-_FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
+FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
+"""The largest bound of a distance, and the setting with its first one."""
 
 
 class Settings(OperatingSettings, BaseSettings):
@@ -359,7 +359,7 @@ class Settings(OperatingSettings, BaseSettings):
     @field_validator("retry_max_s", "probe_max_s")
     @classmethod
     def _not_below_first(cls, value: float, info: ValidationInfo) -> float:
-        first = _FIRST_BOUNDS[info.field_name or ""]
+        first = FIRST_BOUNDS[info.field_name or ""]
         bound = info.data.get(first, 0.0)
         if value < bound:
             raise ValueError(f"is {value}, below {PREFIX}{first.upper()} ({bound})")

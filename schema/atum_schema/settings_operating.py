@@ -14,11 +14,11 @@ LIVE: Final[dict[str, Any]] = {"live": True}
 
 FALLBACK_MODES: Final = ("off", "auto", "on")
 
-# What is worse has to be set higher, and the setting that it is compared with.
-_LESS: Final = {
+LESS: Final = {
     "alert_failure_rate_critical_threshold": "alert_failure_rate_threshold",
     "alert_queue_backlog_critical_threshold": "alert_queue_backlog_threshold",
 }
+"""What is worse has to be set higher, and the setting that it is compared with."""
 
 
 class OperatingSettings(BaseModel):
@@ -83,10 +83,10 @@ class OperatingSettings(BaseModel):
             raise ValueError(f"must be one of {', '.join(FALLBACK_MODES)}, not {value!r}")
         return value
 
-    @field_validator(*_LESS)
+    @field_validator(*LESS)
     @classmethod
     def _above_warning(cls, value: float, info: ValidationInfo) -> float:
-        less = _LESS[info.field_name or ""]
+        less = LESS[info.field_name or ""]
         bound = info.data.get(less, 0)
         if value < bound:
             raise ValueError(f"is {value:g}, below ATUM_{less.upper()} ({bound:g})")

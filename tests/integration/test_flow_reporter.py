@@ -44,7 +44,7 @@ def pool(place: Place) -> Iterator[ConnectionPool[Connection]]:
 
 @contextmanager
 def reporting(pool: ConnectionPool[Connection]) -> Iterator[FlowReporter]:
-    reporter = FlowReporter(pool, Policy(), lambda low, _: low)
+    reporter = FlowReporter(pool, Policy, lambda low, _: low)
     reporter.start()
     try:
         yield reporter

@@ -206,7 +206,7 @@ def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that
             pool=pool,
             provider=Nobody(),
             keyring=keyring,
-            policy=RetryPolicy(attempts=3, tries=9, base=1, maximum=10),
+            policy=lambda: RetryPolicy(attempts=3, tries=9, base=1, maximum=10),
             worker="tests/1",
             request_timeout_s=0.2,
             claim_lease_s=5,

@@ -64,8 +64,8 @@ def reconciliation(place: Place, index: Index) -> Iterator[Reconciliation]:
         yield Reconciliation(
             pool=pool,
             provider=index,
-            policy=POLICY,
-            resend_lanes=frozenset({"transactional"}),
+            policy=lambda: POLICY,
+            resend_lanes=lambda: frozenset({"transactional"}),
             drop_content=True,
             request_timeout_s=5.0,
             round_lease_s=LEASE_S,

@@ -18,6 +18,7 @@ from dramatiq.middleware import Middleware
 
 from atum_schema import database, restore, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR
+from atum_schema.live import Live
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
 from atum_schema.steps import Reached, Step, go_on
@@ -29,6 +30,7 @@ from atum_workers.postmark import Postmark
 from atum_workers.postmark_api import PostmarkApi
 from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, OVERDUE_TASKS, Puller
 from atum_workers.reconcile import Reconciliation
+from atum_workers.refresher import Refresher
 from atum_workers.retry import RetryPolicy
 from atum_workers.settling import SettlePolicy
 from atum_workers.store import Recording
@@ -83,6 +85,7 @@ class Runtime(Middleware):
 
     def __init__(self, configured: Settings, reached: Reached = go_on) -> None:
         self._settings = configured
+        self._live = Live(configured)
         self._reached = reached
         self._keyring = configured.keyring()
         self._token = configured.need_postmark_token()
@@ -92,6 +95,7 @@ class Runtime(Middleware):
         self._api: PostmarkApi | None = None
         self._stopping = threading.Event()
         self._reporter: FlowReporter | None = None
+        self._refresher: Refresher | None = None
         self._pullers: list[Puller] = []
         self._watch = Watch()
         self._busy: Counter[str] = Counter()
@@ -155,6 +159,8 @@ class Runtime(Middleware):
             for puller in self._pullers:
                 puller.join()
             self._pullers.clear()
+            if self._refresher is not None:
+                self._refresher.close()
             if self._reporter is not None:
                 self._reporter.close()
             self._delivery.provider.close()
@@ -162,20 +168,23 @@ class Runtime(Middleware):
                 self._api.close()
             self._delivery.pool.close()
             self._delivery = self._reconciliation = self._maintenance = self._reporter = None
+            self._refresher = None
 
     def _open(self) -> None:
         configured = self._settings
-        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + 3
+        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + 4
         pool = database.pool(
             configured.database_url.get_secret_value(),
             name="worker",
             size=size,
-            check=lambda connection: restore.look_through(connection, self._watch, configured),
+            check=self._check,
         )
         pool.open()
         provider = Postmark(base_url=configured.postmark_url, token=self._token, reached=self._reached)
-        self._reporter = FlowReporter(pool, configured.flow_policy)
+        self._reporter = FlowReporter(pool, lambda: self._live.now.flow_policy)
         self._reporter.start()
+        self._refresher = Refresher(pool, self._live)
+        self._refresher.start()
         self._delivery = self._make_delivery(pool, provider, self._reporter)
         self._reconciliation = self._make_reconciliation(pool, provider)
         self._api = PostmarkApi(base_url=configured.postmark_url, token=self._token)
@@ -183,6 +192,30 @@ class Runtime(Middleware):
         self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation, self._maintenance)
         for puller in self._pullers:
             puller.start()
+
+    def _check(self, connection: Connection) -> None:
+        """Let nobody use a new connection before a restored database was noticed, and the settings of now were read."""
+        restore.look_through(connection, self._watch, self._settings)
+        self._live.refresh(connection)
+
+    def _retry_policy(self) -> RetryPolicy:
+        settings = self._live.now
+        return RetryPolicy(
+            attempts=settings.attempts,
+            tries=settings.tries,
+            base=settings.retry_base_s,
+            maximum=settings.retry_max_s,
+        )
+
+    def _settle_policy(self) -> SettlePolicy:
+        settings = self._live.now
+        return SettlePolicy(
+            schedule=settings.settle_schedule,
+            without_control=settings.settle_without_control_s,
+            retention=settings.provider_retention_s,
+            tries=settings.tries,
+            crashes=settings.poison_crashes,
+        )
 
     def _make_delivery(
         self, pool: ConnectionPool[Connection], provider: Postmark, reporter: FlowReporter
@@ -192,12 +225,7 @@ class Runtime(Middleware):
             pool=pool,
             provider=provider,
             keyring=self._keyring,
-            policy=RetryPolicy(
-                attempts=configured.attempts,
-                tries=configured.tries,
-                base=configured.retry_base_s,
-                maximum=configured.retry_max_s,
-            ),
+            policy=self._retry_policy,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             request_timeout_s=configured.request_timeout_s,
             claim_lease_s=configured.claim_lease_s,
@@ -218,14 +246,8 @@ class Runtime(Middleware):
         return Reconciliation(
             pool=pool,
             provider=provider,
-            policy=SettlePolicy(
-                schedule=configured.settle_schedule,
-                without_control=configured.settle_without_control_s,
-                retention=configured.provider_retention_s,
-                tries=configured.tries,
-                crashes=configured.poison_crashes,
-            ),
-            resend_lanes=frozenset(configured.resend_lane_names),
+            policy=self._settle_policy,
+            resend_lanes=lambda: frozenset(self._live.now.resend_lane_names),
             drop_content=configured.drops_content,
             request_timeout_s=configured.request_timeout_s,
             round_lease_s=configured.posting_lease_s,
@@ -235,7 +257,7 @@ class Runtime(Middleware):
     def _make_maintenance(self, pool: ConnectionPool[Connection], api: PostmarkApi) -> Maintenance:
         return Maintenance(
             pool=pool,
-            tasks=tasks(self._settings, pool=pool, api=api, keyring=self._keyring),
+            tasks=tasks(self._live, pool=pool, api=api, keyring=self._keyring),
             stopping=self._stopping.is_set,
         )
 

@@ -99,7 +99,8 @@ class Delivery:
     pool: ConnectionPool[Connection]
     provider: Provider
     keyring: Keyring
-    policy: RetryPolicy
+    #: Asked for each answer: operators change it while it runs.
+    policy: Callable[[], RetryPolicy]
     #: Name of this worker in the log of a batch.
     worker: str
     #: Seconds from the claim to the end of the answer.
@@ -141,9 +142,10 @@ class Delivery:
         outcomes = self.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
         self.answered(ready.lane, ready.account, outcomes, began)
         self.reached(Step.ANSWERED)
+        policy = self.policy()
         written = [
             results.result(
-                letter.item, outcome, mails=len(ready.letters), policy=self.policy, uniform=self.uniform
+                letter.item, outcome, mails=len(ready.letters), policy=policy, uniform=self.uniform
             )
             for letter, outcome in zip(ready.letters, outcomes, strict=True)
         ]

@@ -22,7 +22,7 @@ from atum_schema.flow import OPEN, Good, Report, Signal, Window
 from atum_workers.flow_report import signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg_pool import ConnectionPool
 
@@ -73,7 +73,10 @@ class FlowReporter(threading.Thread):
     """Writes what `report` is told; stop it with `close`, which writes the rest."""
 
     def __init__(
-        self, pool: ConnectionPool[Connection], policy: Policy, uniform: Uniform = random.uniform
+        self,
+        pool: ConnectionPool[Connection],
+        policy: Callable[[], Policy],
+        uniform: Uniform = random.uniform,
     ) -> None:
         super().__init__(name="atum-flow", daemon=True)
         self._pool = pool
@@ -146,10 +149,10 @@ class FlowReporter(threading.Thread):
             pending.not_before = time.monotonic() + (_STEADY_S if steady else _GROWING_S)
 
     def _told(self, row: Flow, notes: Sequence[Noted]) -> Window:
-        window = row.window
+        window, policy = row.window, self._policy()
         for note in notes:
             report = Report(note.signal, time.monotonic() - note.began)
-            window = flow.after(window, report, row.now, self._policy, self._uniform)
+            window = flow.after(window, report, row.now, policy, self._uniform)
         return window
 
     def _put_back(self, lane: str, account: str, notes: list[Noted]) -> None:

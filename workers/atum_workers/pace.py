@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Pace:
-    """Lets a number of requests per second through, evenly."""
+    """Lets a number of requests per second through, evenly; which number may change meanwhile."""
 
     def __init__(
         self,
-        rate: float,
+        rate: float | Callable[[], float],
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._distance = 1.0 / rate
+        self._rate = rate
         self._clock, self._sleep = clock, sleep
         self._next = clock()
 
@@ -28,7 +28,8 @@ class Pace:
         now = self._clock()
         if self._next > now:
             self._sleep(self._next - now)
-        self._next = max(self._next, now) + self._distance
+        rate = self._rate() if callable(self._rate) else self._rate
+        self._next = max(self._next, now) + 1.0 / rate
 
     def rest(self, seconds: float) -> None:
         """Wait that long."""

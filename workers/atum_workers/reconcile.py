@@ -29,7 +29,7 @@ from atum_workers.search import Found, SearchFailed
 from atum_workers.settling import Again, Resend, Search, SettlePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from psycopg_pool import ConnectionPool
@@ -65,9 +65,10 @@ class Reconciliation:
 
     pool: ConnectionPool[Connection]
     provider: Searchable
-    policy: SettlePolicy
-    #: Lanes whose mails go out again when nothing is found.
-    resend_lanes: frozenset[str]
+    #: Asked for each round: operators change it while it runs.
+    policy: Callable[[], SettlePolicy]
+    #: Lanes whose mails go out again when nothing is found; likewise.
+    resend_lanes: Callable[[], frozenset[str]]
     drop_content: bool
     #: Seconds for one search.
     request_timeout_s: float
@@ -147,18 +148,17 @@ class Reconciliation:
     def _conclude(
         self, connection: Connection, batch: UUID, begun: Begun, found: Round, left: Sequence[Sought]
     ) -> None:
+        policy = self.policy()
         step = settling.after_search(
             found.worth,
             searches=begun.searches,
             failures=begun.failures,
             age=begun.age,
-            policy=self.policy,
+            policy=policy,
         )
         counted = step.searches > begun.searches
         detail = (
-            f"{found.detail} (search {step.searches} of {len(self.policy.schedule)})"
-            if counted
-            else found.detail
+            f"{found.detail} (search {step.searches} of {len(policy.schedule)})" if counted else found.detail
         )
         by_id = {mail.id: mail for mail in left}
 
@@ -179,7 +179,7 @@ class Reconciliation:
             crashes=mail.crashes,
             posted_ago=begun.age if mail.posted_ago is None else mail.posted_ago,
             mails=mails,
-            policy=self.policy,
+            policy=self.policy(),
         )
         detail = f"not found {begun.age:.0f} s after the provider could last have accepted it"
         if isinstance(verdict, Resend):
@@ -198,7 +198,7 @@ class Reconciliation:
         )
 
     def _default(self, lane: str) -> str:
-        return "resend" if lane in self.resend_lanes else "hold"
+        return "resend" if lane in self.resend_lanes() else "hold"
 
 
 def _questions(begun: Begun, mails: Sequence[Sought]) -> list[tuple[str, str, UUID]]:

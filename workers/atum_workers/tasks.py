@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.encryption import Keyring
+    from atum_schema.live import Live
     from atum_schema.settings import Settings
     from atum_workers.maintain import Lease
     from atum_workers.postmark_api import PostmarkApi
@@ -28,9 +29,11 @@ _LOCATE_S: Final = 10.0
 
 
 def tasks(
-    configured: Settings, *, pool: ConnectionPool[Connection], api: PostmarkApi, keyring: Keyring
+    live: Live, *, pool: ConnectionPool[Connection], api: PostmarkApi, keyring: Keyring
 ) -> Mapping[Task, Callable[[Lease], float]]:
-    """Put the tasks together. Raises `SettingsError`."""
+    """Put the tasks together, each by the settings of the moment. Raises `SettingsError`."""
+    configured = live.now
+    pace = Pace(lambda: live.now.catch_up_rate)
 
     def locate(message_id: str) -> telling.Place | Whose:
         details = api.details(message_id, Deadline.start(_LOCATE_S))
@@ -49,12 +52,19 @@ def tasks(
     return {
         Task.APPLY_EVENTS: applying(events.round),
         Task.TELL_SUPPRESSIONS: telling_suppressions(api),
-        Task.CATCH_UP: catching_up(configured, pool=pool, api=api, keyring=keyring).run,
+        Task.CATCH_UP: lambda lease: catching_up(
+            live.now, pool=pool, api=api, keyring=keyring, pace=pace
+        ).run(lease),
     }
 
 
 def catching_up(
-    configured: Settings, *, pool: ConnectionPool[Connection], api: PostmarkApi, keyring: Keyring
+    configured: Settings,
+    *,
+    pool: ConnectionPool[Connection],
+    api: PostmarkApi,
+    keyring: Keyring,
+    pace: Pace | None = None,
 ) -> CatchUp:
     """Put catching up together. Raises `SettingsError`."""
     return CatchUp(
@@ -62,7 +72,7 @@ def catching_up(
         api=api,
         keyring=keyring,
         ages=catching.ages(configured.catch_up_ages_s),
-        pace=Pace(configured.catch_up_rate),
+        pace=pace or Pace(configured.catch_up_rate),
         every_s=configured.catch_up_s,
         retention_s=configured.webhook_retention_s,
     )

@@ -1,0 +1,66 @@
+"""What is known of each setting without reading it: its name as people write it, its range, whether it is a secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from annotated_types import Ge, Gt, Le
+from pydantic import SecretStr
+
+from atum_schema.errors import SettingsError
+from atum_schema.settings import PREFIX, Settings
+from atum_schema.settings_operating import FALLBACK_MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAMES: Final = tuple(Settings.model_fields)
+"""All settings, in order."""
+
+LIVE_NAMES: Final = tuple(
+    name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("live")
+)
+"""Those that operators may change while the system runs, in order."""
+
+# What numbers do not say.
+_WORDS: Final = {
+    "fallback": ", ".join(FALLBACK_MODES),
+    "rates": "lane=rate[,lane=rate…], each from 0.01 to 1000000",
+    "resend_lanes": "names of lanes, separated by commas",
+}
+
+
+def variable(name: str) -> str:
+    """Give a setting's name in the environment."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def name_of(text: str) -> str:
+    """Give the name of a setting, however it is written: `window`, `WINDOW`, `ATUM_WINDOW`."""
+    return text.strip().lower().removeprefix(PREFIX.lower())
+
+
+def known(texts: Iterable[str]) -> tuple[str, ...]:
+    """Give the names of settings. Raises `SettingsError` for those that nobody knows, and says which there are."""
+    names = tuple(map(name_of, texts))
+    strange = [name for name in names if name not in NAMES]
+    if strange:
+        raise SettingsError(f"no setting {', '.join(strange)}; there are: {', '.join(NAMES)}")
+    return names
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must not be shown."""
+    annotation = Settings.model_fields[name].annotation
+    return SecretStr in (annotation, *getattr(annotation, "__args__", ()))
+
+
+def limits(name: str) -> str:
+    """Say what a setting's value must be, in words; empty where it has no limits."""
+    rules: list[Any] = Settings.model_fields[name].metadata
+    low = next((f"from {rule.ge}" for rule in rules if isinstance(rule, Ge)), "")
+    low = next((f"above {rule.gt}" for rule in rules if isinstance(rule, Gt)), low)
+    high = next((f"to {rule.le}" for rule in rules if isinstance(rule, Le)), "")
+    return f"{low} {high}".strip() or _WORDS.get(name, "")
