@@ -88,7 +88,7 @@ OLDEST: LiteralString = (
 SELECT d.mail_id, d.cycle, d.dead_at,
        %(every)s OR (
            (%(error_code)s::int IS NULL OR d.code IS NOT DISTINCT FROM %(error_code)s)
-           AND EXISTS (SELECT FROM atum.mail m WHERE m.id = d.mail_id AND """  # noqa: S608
+           AND EXISTS (SELECT FROM atum.mail m WHERE m.id = d.mail_id AND """
     + MATCHES
     + """)) AS matches
 FROM atum.dead_letter d

@@ -129,21 +129,32 @@ def judge(
     `suppressed` has those recipients, each with its stream, that must not be mailed. `cycle` is the one that is asked
     for, None: whichever it is in. `letter` says that it was asked for as a dead letter; else it may have any end.
     """
+    return (
+        _already_delivered(facts)
+        or _superseded(facts, cycle)
+        or _under_way(facts)
+        or _not_to_be_sent(facts, letter=letter)
+        or _sendable(facts, suppressed)
+    )
+
+
+def _already_delivered(facts: Facts) -> Judged | None:
     proof = _proof(facts)
-    if proof is not None:
-        return Judged(Verdict.ALREADY_DELIVERED, proof)
-    if cycle is not None and facts.cycle != cycle:
-        return Judged(Verdict.SUPERSEDED, f"cycle {cycle} is over, the mail is in cycle {facts.cycle}")
-    under_way = _under_way(facts)
-    if under_way is not None:
-        return Judged(Verdict.UNDER_WAY, under_way)
+    return None if proof is None else Judged(Verdict.ALREADY_DELIVERED, proof)
+
+
+def _superseded(facts: Facts, cycle: int | None) -> Judged | None:
+    if cycle is None or facts.cycle == cycle:
+        return None
+    return Judged(Verdict.SUPERSEDED, f"cycle {cycle} is over, the mail is in cycle {facts.cycle}")
+
+
+def _not_to_be_sent(facts: Facts, *, letter: bool) -> Judged | None:
     if letter and facts.status != Status.DEAD:
         return Judged(Verdict.NOT_DEAD, f"it is {facts.status}")
     if facts.is_expired:
         return Judged(Verdict.EXPIRED, "its expires_at has passed")
-    if not facts.has_content:
-        return Judged(Verdict.CONTENT_GONE, "its content was dropped")
-    return _sendable(facts, suppressed)
+    return None if facts.has_content else Judged(Verdict.CONTENT_GONE, "its content was dropped")
 
 
 def _proof(facts: Facts) -> str | None:
@@ -160,13 +171,15 @@ def _proof(facts: Facts) -> str | None:
     return None if sent is None else f"it was sent again as {sent.id}, which is {sent.status}"
 
 
-def _under_way(facts: Facts) -> str | None:
+def _under_way(facts: Facts) -> Judged | None:
     if facts.status in _UNDER_WAY:
-        return f"it is {facts.status}"
+        return Judged(Verdict.UNDER_WAY, f"it is {facts.status}")
     if facts.held_by is not None:
-        return f"an earlier batch of it is {facts.held_by}"
-    open_kin = next((kin for kin in facts.kin if kin.status in _UNDER_WAY), None)
-    return None if open_kin is None else f"it was sent again as {open_kin.id}, which is {open_kin.status}"
+        return Judged(Verdict.UNDER_WAY, f"an earlier batch of it is {facts.held_by}")
+    kin = next((kin for kin in facts.kin if kin.status in _UNDER_WAY), None)
+    if kin is None:
+        return None
+    return Judged(Verdict.UNDER_WAY, f"it was sent again as {kin.id}, which is {kin.status}")
 
 
 def _sendable(facts: Facts, suppressed: Collection[tuple[str, str]]) -> Judged:
@@ -187,8 +200,9 @@ def _sendable(facts: Facts, suppressed: Collection[tuple[str, str]]) -> Judged:
 
 def judge_discard(facts: Facts, *, cycle: int | None = None) -> Judged:
     """Say what giving the mail up would come to. Only what is dead can be given up."""
-    if cycle is not None and facts.cycle != cycle:
-        return Judged(Verdict.SUPERSEDED, f"cycle {cycle} is over, the mail is in cycle {facts.cycle}")
+    superseded = _superseded(facts, cycle)
+    if superseded is not None:
+        return superseded
     if facts.status != Status.DEAD:
         return Judged(Verdict.NOT_DEAD, _dated(f"it is {facts.status}", facts.finished_at))
     return Judged(Verdict.WOULD_DISCARD, "" if facts.has_content else "its content was dropped")

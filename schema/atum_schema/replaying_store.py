@@ -169,9 +169,7 @@ def judging(wanted: Sequence[Wanted]) -> Script[list[Outcome]]:
     return [_outcome(each, facts, suppressed) for each in wanted]
 
 
-def _outcome(
-    wanted: Wanted, facts: Mapping[UUID, Facts], suppressed: Collection[tuple[str, str]]
-) -> Outcome:
+def _outcome(wanted: Wanted, facts: Mapping[UUID, Facts], suppressed: Collection[tuple[str, str]]) -> Outcome:
     known = facts.get(wanted.mail_id)
     if known is None:
         return Outcome(wanted.mail_id, None, None, NO_SUCH_MAIL)
@@ -189,7 +187,7 @@ def replaying(wanted: Sequence[Wanted], *, detail: str, most: int | None = None)
     locked = yield from moves.locking({each.mail_id for each in wanted})
     outcomes = yield from judging(wanted)
     if most is not None:
-        outcomes = outcomes[:end(outcomes, most)]
+        outcomes = outcomes[: end(outcomes, most)]
     was = {mail.mail_id: mail for mail in locked}
     again = dict.fromkeys(one.mail_id for one in outcomes if one.judged.verdict is Verdict.WOULD_SEND)
     yield from moves.applying([_replayed(was[mail_id], detail) for mail_id in sorted(again)])

@@ -73,4 +73,3 @@ def spare(content: Content, suppressed: Collection[tuple[str, str]]) -> Spared |
         # As To they would be shown to each other, and learn for whom the mail was.
         return Spared(None, left_out, f"{detail}, and only blind copies would be left")
     return Spared(None, left_out, detail)
-

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from atum_schema.document_content import Content
     from atum_workers.sparing import Spared
 
+
 def suppressed(connection: Connection, recipients: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Give those of the recipients, each with the stream, that must not be mailed now."""
     with connection.cursor(row_factory=tuple_row) as cursor:

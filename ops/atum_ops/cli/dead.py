@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from atum_ops import dead_store, show
 from atum_ops import dead as letters_of
+from atum_ops import dead_store, show
 from atum_ops.cli.dead_orders import discard, replay
 from atum_ops.cli.filters import selecting
 from atum_schema import database, replaying_store, settings
@@ -124,7 +124,9 @@ def sweep(*, form: str) -> None:
     if form == "json":
         show.json(swept)
         return
-    click.echo(f"mail.dead: {swept.kept:,} kept, {swept.removed:,} removed, {swept.missing:,} to be published again")
+    click.echo(
+        f"mail.dead: {swept.kept:,} kept, {swept.removed:,} removed, {swept.missing:,} to be published again"
+    )
     if swept.unreadable:
         click.echo(f"{swept.unreadable:,} messages were none of ours; they were removed", err=True)
         sys.exit(1)

@@ -49,7 +49,11 @@ def _ordering(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Do it with so many at most, those that have been dead for longest first.",
         ),
         click.option(
-            "--resume", "resumed", metavar="OPERATION", type=click.UUID, help="Take up an order that was stopped."
+            "--resume",
+            "resumed",
+            metavar="OPERATION",
+            type=click.UUID,
+            help="Take up an order that was stopped.",
         ),
         NOTE,
         BY,
@@ -64,7 +68,9 @@ def _ordering(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_ordering
-@click.option("--rate", type=click.IntRange(1, _MOST_RATE), help="Mails per second, at most; without: all at once.")
+@click.option(
+    "--rate", type=click.IntRange(1, _MOST_RATE), help="Mails per second, at most; without: all at once."
+)
 def replay(*, rate: int | None, **given: Any) -> None:
     """Send dead mails again, as their next cycle. Without --yes, only say what would become of each.
 
@@ -181,12 +187,14 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _carry_out(connection: Connection, operation: Operation, actor: str, rate: int | None, form: str) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     kind = Kind(operation.kind)
     command = "replay" if kind is Kind.REPLAY else "discard"
     click.echo(
-        f"operation {operation.id}; if it is stopped: atum-mailer dead {command} --resume {operation.id}", err=True
+        f"operation {operation.id}; if it is stopped: atum-mailer dead {command} --resume {operation.id}",
+        err=True,
     )
     progress = Progress(looked=0, counts=operation.counts)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
