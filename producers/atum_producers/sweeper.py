@@ -31,6 +31,7 @@ _SWEEP_S: Final = 1.0
 _PARTITIONS_S: Final = 3600.0
 _RECONNECT_S: Final = 0.5
 _AT_ONCE: Final = 500
+_ROUNDS: Final = 4
 
 
 class Sweeper(threading.Thread):
@@ -137,12 +138,16 @@ class Sweeper(threading.Thread):
         self._publisher.publish([_ticket(*batch) for batch in late])
 
     def _publish_dead_letters(self, connection: Connection) -> None:
-        letters = store.take_dead_letters(
-            connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE
-        )
-        if letters:
-            self._reached(Step.LETTER_TAKEN)
-        self._publisher.publish([_message(letter) for letter in letters])
+        # After an outage there may be many, or after a wiped queue all of them.
+        for _ in range(_ROUNDS):
+            letters = store.take_dead_letters(
+                connection, publish_timeout_s=self._settings.publish_timeout_s, limit=_AT_ONCE
+            )
+            if letters:
+                self._reached(Step.LETTER_TAKEN)
+            self._publisher.publish([_message(letter) for letter in letters])
+            if len(letters) < _AT_ONCE:
+                return
 
     def _publish_tasks(self, connection: Connection) -> None:
         due = run(connection, maintenance.tickets_due(again_s=self._settings.publish_timeout_s))

@@ -30,6 +30,8 @@ class Task(StrEnum):
     """Tell the provider whom not to mail, where people decided it here."""
     CATCH_UP = "catch_up"
     """Ask the provider for what no webhook has told."""
+    SWEEP_DEAD = "sweep_dead"
+    """Make `mail.dead` hold what Postgres holds."""
 
 
 LEASE_S: Final = 30.0
@@ -121,13 +123,17 @@ def going_on(
 END: Final = """
 UPDATE atum.maintenance
 SET lease_until = NULL, token = NULL, ended_at = clock_timestamp(), failure = %(failure)s,
-    due_at = clock_timestamp() + make_interval(secs => %(due_s)s), publish_after = clock_timestamp()
+    due_at = least(clock_timestamp() + make_interval(secs => %(due_s)s), CASE WHEN due_at > started_at THEN due_at END),
+    publish_after = clock_timestamp()
 WHERE token = %(token)s
 """
 
 
 def ending(token: UUID, *, due_s: float, failure: str | None = None) -> Script[None]:
-    """Give a task back: it is due again in `due_s` seconds. `failure` says in a few words why it did not succeed."""
+    """Give a task back: it is due again in `due_s` seconds, or when somebody has asked for it meanwhile.
+
+    `failure` says in a few words why it did not succeed.
+    """
     yield Statement(END, {"token": token, "due_s": due_s, "failure": failure})
 
 

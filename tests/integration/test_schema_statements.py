@@ -59,10 +59,12 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/migrate.py",
             ROOT / "schema/atum_schema/moves.py",
             ROOT / "schema/atum_schema/recall.py",
+            ROOT / "schema/atum_schema/replaying_store.py",
             ROOT / "schema/atum_schema/restore.py",
             ROOT / "schema/atum_schema/suppression.py",
             ROOT / "schema/atum_schema/suppression_list.py",
             ROOT / "schema/atum_schema/suppression_orders.py",
+            ROOT / "ops/atum_ops/dead_store.py",
             ROOT / "workers/atum_workers/proof.py",
             ROOT / "workers/atum_workers/pull.py",
         ]

@@ -17,7 +17,7 @@ import dramatiq
 from dramatiq.middleware import Middleware
 
 from atum_schema import database, restore, settings, topology
-from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR
+from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR, REVIVE_ACTOR
 from atum_schema.live import Live
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
@@ -32,6 +32,7 @@ from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, OVERDUE_TASKS, Pul
 from atum_workers.reconcile import Reconciliation
 from atum_workers.refresher import Refresher
 from atum_workers.retry import RetryPolicy
+from atum_workers.revive import Revival
 from atum_workers.settling import SettlePolicy
 from atum_workers.store import Recording
 from atum_workers.tasks import tasks
@@ -47,6 +48,9 @@ RECONCILERS: Final = 2
 
 MAINTAINERS: Final = 2
 """Threads that do what is due now and then, per process."""
+
+REVIVERS: Final = 2
+"""Threads that replay dead letters which were moved to `mail.revive`, per process."""
 
 
 def setup() -> None:
@@ -71,6 +75,7 @@ def build(configured: Settings, *, reached: Reached = go_on) -> TicketBroker:
         runtime.reconcile
     )
     dramatiq.actor(actor_name=MAINTAIN_ACTOR, queue_name=topology.MAINTAIN, broker=broker)(runtime.maintain)
+    dramatiq.actor(actor_name=REVIVE_ACTOR, queue_name=topology.REVIVE, broker=broker)(runtime.revive)
     for queue in broker.queues:
         # Dramatiq tells of every call that a broker does not answer: two lines per queue and three seconds.
         quieten(f"dramatiq.worker.ConsumerThread({queue})")
@@ -92,6 +97,7 @@ class Runtime(Middleware):
         self._delivery: Delivery | None = None
         self._reconciliation: Reconciliation | None = None
         self._maintenance: Maintenance | None = None
+        self._revival: Revival | None = None
         self._api: PostmarkApi | None = None
         self._stopping = threading.Event()
         self._reporter: FlowReporter | None = None
@@ -119,6 +125,12 @@ class Runtime(Middleware):
         if self._maintenance is None:
             raise RuntimeError("no worker has booted")
         self._maintenance.maintain(UUID(task))
+
+    def revive(self, *args: Any) -> None:
+        """Actor: replay the (mail id, cycle) of a dead letter. Has no retries: an old copy is worthless."""
+        if self._revival is None:
+            raise RuntimeError("no worker has booted")
+        self._revival.revive(*args)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         del broker, worker
@@ -169,10 +181,11 @@ class Runtime(Middleware):
             self._delivery.pool.close()
             self._delivery = self._reconciliation = self._maintenance = self._reporter = None
             self._refresher = None
+            self._revival = None
 
     def _open(self) -> None:
         configured = self._settings
-        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + 4
+        size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + REVIVERS + 4
         pool = database.pool(
             configured.database_url.get_secret_value(),
             name="worker",
@@ -189,6 +202,7 @@ class Runtime(Middleware):
         self._reconciliation = self._make_reconciliation(pool, provider)
         self._api = PostmarkApi(base_url=configured.postmark_url, token=self._token)
         self._maintenance = self._make_maintenance(pool, self._api)
+        self._revival = Revival(pool=pool, wait=self._stopping.wait)
         self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation, self._maintenance)
         for puller in self._pullers:
             puller.start()

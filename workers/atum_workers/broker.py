@@ -7,13 +7,17 @@ What the stock broker does differently, and why it is changed here:
 - after a reconnect, the ack of an old message can hit a new message with the same delivery tag: every message
   remembers its consumer, and only that one may ack it;
 - when the broker cancels a consumer (its queue was deleted), the iterator simply ends: here it is a lost
-  connection, so the queue is declared again and consumed again.
+  connection, so the queue is declared again and consumed again;
+- a message that is no Dramatiq message, or names another queue, ends the thread that meets it, and comes again: people
+  move messages with tools of the broker, so such a one is refused here.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pika
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import ConnectionClosed
@@ -21,7 +25,11 @@ from dramatiq.errors import ConnectionClosed
 from atum_schema import topology
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dramatiq.middleware import Middleware
+
+log = logging.getLogger(__name__)
 
 
 class TicketBroker(RabbitmqBroker):
@@ -69,7 +77,20 @@ class TicketBroker(RabbitmqBroker):
 
 
 class TicketConsumer(_RabbitmqConsumer):
-    """Acks only its own messages, and notices when the broker cancels it."""
+    """Acks only its own messages, refuses what is none for it, and notices when the broker cancels it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)  # type: ignore[no-untyped-call]
+        self.iterator = self._readable(self.iterator)
+
+    def _readable(self, deliveries: Iterator[Any]) -> Iterator[Any]:
+        for method, properties, body in deliveries:
+            if method is None or is_for(self.queue_name, body):
+                yield method, properties, body
+            else:
+                log.error("worker: a message in %s is no message for it, and is dropped", self.queue_name)
+                self.channel.basic_nack(method.delivery_tag, requeue=False)
+                yield None, None, None
 
     def __next__(self) -> Any:
         try:
@@ -89,3 +110,28 @@ class TicketConsumer(_RabbitmqConsumer):
     def nack(self, message: Any) -> None:
         if message.owner is self:
             super().nack(message)  # type: ignore[no-untyped-call]
+
+
+def is_for(queue: str, body: bytes) -> bool:
+    """Whether this is a Dramatiq message whose queue is this one: what Dramatiq itself takes for granted."""
+    try:
+        message: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return (
+        isinstance(message, dict)
+        and message.keys() == _FIELDS.keys()
+        and all(isinstance(message[name], kind) for name, kind in _FIELDS.items())
+        and message["queue_name"] == queue
+    )
+
+
+_FIELDS = {
+    "queue_name": str,
+    "actor_name": str,
+    "args": list,
+    "kwargs": dict,
+    "options": dict,
+    "message_id": str,
+    "message_timestamp": int,
+}

@@ -13,7 +13,7 @@ from dramatiq.worker import Worker
 
 from atum_schema import topology
 from atum_schema.steps import Reached, go_on
-from atum_workers.app import MAINTAINERS, RECONCILERS, build
+from atum_workers.app import MAINTAINERS, RECONCILERS, REVIVERS, build
 
 if TYPE_CHECKING:
     from atum_schema.settings import Settings
@@ -34,6 +34,7 @@ def run(settings: Settings, *, reached: Reached = go_on) -> None:
     threads = {topology.deliver_queue(lane): settings.threads for lane in settings.lane_names}
     threads[topology.RECONCILE] = RECONCILERS
     threads[topology.MAINTAIN] = MAINTAINERS
+    threads[topology.REVIVE] = REVIVERS
     workers = [
         Worker(broker, queues={queue}, worker_threads=number, worker_timeout=200)
         for queue, number in threads.items()

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from atum_schema import replaying
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -58,7 +60,7 @@ def spare(content: Content, suppressed: Collection[tuple[str, str]]) -> Spared |
         field: [mailbox for mailbox in content.get(field, ()) if (stream, bare(mailbox)) not in suppressed]
         for field in _FIELDS
     }
-    detail = _words(len(left_out), len(everybody))
+    detail = replaying.left_out(len(left_out), len(everybody))
     was = "was" if len(left_out) == 1 else "were"
     if not kept["to"] and kept["cc"]:
         # A mail without To is no mail to many a server; who stood in Cc was visible to all anyway.
@@ -71,9 +73,3 @@ def spare(content: Content, suppressed: Collection[tuple[str, str]]) -> Spared |
         # As To they would be shown to each other, and learn for whom the mail was.
         return Spared(None, left_out, f"{detail}, and only blind copies would be left")
     return Spared(None, left_out, detail)
-
-
-def _words(out: int, of: int) -> str:
-    if out == of:
-        return "its only recipient is suppressed" if of == 1 else f"all {of} recipients are suppressed"
-    return f"{out} of {of} recipients {'is' if out == 1 else 'are'} suppressed"

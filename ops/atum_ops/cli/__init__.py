@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "catch-up": "atum_ops.cli.catch_up",
     "chaos": "atum_ops.cli.chaos",
     "client": "atum_ops.cli.client",
+    "dead": "atum_ops.cli.dead",
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
     "intake": "atum_ops.cli.parts",

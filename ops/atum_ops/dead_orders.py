@@ -1,0 +1,211 @@
+"""Replaying and discarding dead letters: first what would become of each, then doing it, a transaction at a time.
+
+Each transaction keeps how far the order is, so one that was killed is taken up again where it stopped. An order looks at
+letters that died before it began, each once: what dies again meanwhile is left to the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import psycopg
+
+from atum_ops import dead_store as store
+from atum_ops import operations
+from atum_ops.dead import SCAN, Letters
+from atum_schema import replaying_store
+from atum_schema.replaying import Verdict
+from atum_schema.replaying_store import GOES, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from atum_ops.operations import Operation
+    from atum_schema.database import Connection
+    from atum_schema.replaying_store import Outcome
+
+AT_ONCE: Final = 1000
+"""Mails that one transaction replays, at most."""
+
+_PATIENCE: Final = 6
+
+
+class Kind(StrEnum):
+    """What can be ordered about dead letters; the words of the audit log."""
+
+    REPLAY = "dead.replay"
+    DISCARD = "dead.discard"
+
+    @property
+    def done(self) -> str:
+        """The word for a mail with which it was done."""
+        return "replayed" if self is Kind.REPLAY else "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an order is."""
+
+    #: Letters that were looked at since the order began or was taken up.
+    looked: int
+    #: What became of the mails so far: `Kind.done`, or a verdict.
+    counts: Mapping[str, int]
+
+    def refused(self, kind: Kind) -> int:
+        """How many could not be replayed or discarded."""
+        return sum(self.counts.values()) - self.counts.get(kind.done, 0)
+
+
+def of_mails(connection: Connection, ids: Sequence[UUID], *, limit: int | None) -> Letters:
+    """Mean these mails, each once, in the cycle that they are in now."""
+    wanted = [Wanted(mail_id, None, letter=False) for mail_id in dict.fromkeys(ids)]
+    mails: list[tuple[UUID, int | None]] = []
+    for first in range(0, len(wanted), AT_ONCE):
+        known = replaying_store.judged(connection, wanted[first : first + AT_ONCE])
+        mails += [(outcome.mail_id, outcome.cycle) for outcome in known]
+    return Letters(mails=tuple(mails), limit=limit)
+
+
+def would_become(connection: Connection, kind: Kind, letters: Letters) -> Iterator[Outcome]:
+    """Say what would become of each mail, oldest letter first, from the database alone; nothing changes."""
+    judged = replaying_store.judged if kind is Kind.REPLAY else replaying_store.judged_discards
+    left = letters.limit
+    before = store.now(connection)
+    for _, wanted, _ in _chunks(lambda last: _next(connection, letters, before, last, SCAN), None):
+        outcomes = judged(connection, wanted)
+        if left is not None:
+            outcomes = outcomes[: replaying_store.end(outcomes, left)]
+            left -= _going(outcomes)
+        yield from outcomes
+        if left == 0:
+            return
+
+
+def begin(connection: Connection, kind: Kind, letters: Letters, *, actor: str, note: str | None) -> Operation:
+    """Begin an order; it can be taken up again by its id."""
+    return operations.begin(connection, kind, actor=actor, reason=note, selection=letters.document())
+
+
+def total(connection: Connection, operation: Operation) -> int:
+    """Say how many letters are still to be looked at."""
+    letters = Letters.of(operation.selection)
+    if letters.mails:
+        return len(letters.mails) - int((operation.last or {}).get("place", 0))
+    return store.count(connection, letters.values(operation.began_at), after=_place(operation.last))
+
+
+def carry_out(
+    connection: Connection,
+    operation: Operation,
+    *,
+    actor: str,
+    rate: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Progress]:
+    """Do what is left of an order, at most `rate` mails a second; tells how far it is after each transaction."""
+    kind, letters = Kind(operation.kind), Letters.of(operation.selection)
+    counts = Counter(operation.counts)
+    looked, started, done_before = 0, time.monotonic(), counts[kind.done]
+    size = AT_ONCE if rate is None else min(AT_ONCE, rate)
+    last: Mapping[str, Any] | None = operation.last
+    while letters.limit is None or counts[kind.done] < letters.limit:
+        if rate is not None:
+            sleep(max(0.0, started + (counts[kind.done] - done_before) / rate - time.monotonic()))
+        most = None if letters.limit is None else letters.limit - counts[kind.done]
+        step = _repeating(lambda: _step(connection, operation, letters, last, counts, size, most))
+        if step is None:
+            break
+        last, counts, seen = step
+        looked += seen
+        yield Progress(looked=looked, counts=dict(counts))
+    with connection.transaction():
+        operations.end(connection, operation.id, actor=actor, counts=counts)
+        store.sweep_soon(connection)
+
+
+def _step(
+    connection: Connection,
+    operation: Operation,
+    letters: Letters,
+    last: Mapping[str, Any] | None,
+    counts: Counter[str],
+    size: int,
+    most: int | None,
+) -> tuple[Mapping[str, Any], Counter[str], int] | None:
+    """Do the next transaction of an order; give its new place, counts and letters looked at. None: nothing is left."""
+    kind = Kind(operation.kind)
+    order = replaying_store.replay if kind is Kind.REPLAY else replaying_store.discard
+    with connection.transaction():
+        following = _next(connection, letters, operation.began_at, last, size)
+        if following is None:
+            return None
+        place, wanted, looked = following
+        detail = f"ordered by {operation.actor}, operation {operation.id}"
+        outcomes = order(connection, wanted, detail=detail, most=most) if wanted else []
+        counted = counts + Counter(_word(kind, outcome.judged.verdict) for outcome in outcomes)
+        operations.advance(connection, operation.id, last=place, counts=counted)
+    return place, counted, looked
+
+
+def _word(kind: Kind, verdict: Verdict) -> str:
+    return kind.done if verdict in GOES else verdict.value
+
+
+def _going(outcomes: Sequence[Outcome]) -> int:
+    return sum(outcome.judged.verdict in GOES for outcome in outcomes)
+
+
+_Following = tuple[dict[str, Any], list[Wanted], int]
+
+
+def _chunks(
+    following: Callable[[Mapping[str, Any] | None], _Following | None], last: Mapping[str, Any] | None
+) -> Iterator[_Following]:
+    while (chunk := following(last)) is not None:
+        yield chunk
+        last = chunk[0]
+
+
+def _next(
+    connection: Connection,
+    letters: Letters,
+    before: datetime,
+    last: Mapping[str, Any] | None,
+    size: int,
+) -> _Following | None:
+    """Give the next place, the mails up to it, and how many were looked at; None at the end."""
+    if letters.mails:
+        first = int((last or {}).get("place", 0))
+        some = letters.mails[first : first + size]
+        wanted = [Wanted(mail_id, cycle, letter=False) for mail_id, cycle in some]
+        return ({"place": first + len(some)}, wanted, len(some)) if some else None
+    page = store.oldest(connection, letters.values(before), after=_place(last), scan=size)
+    if not page:
+        return None
+    wanted = [Wanted(pair.mail_id, pair.cycle, letter=True) for pair in page if pair.matches]
+    place = {"dead_at": page[-1].dead_at.isoformat(), "mail": str(page[-1].mail_id)}
+    return place, wanted, len(page)
+
+
+def _place(last: Mapping[str, Any] | None) -> store.Place:
+    if last is None:
+        return store.BEGINNING
+    return store.Place(datetime.fromisoformat(last["dead_at"]), UUID(last["mail"]))
+
+
+def _repeating(
+    step: Callable[[], tuple[Mapping[str, Any], Counter[str], int] | None],
+) -> tuple[Mapping[str, Any], Counter[str], int] | None:
+    """Repeat a transaction that others were in the way of."""
+    for _ in range(_PATIENCE):
+        try:
+            return step()
+        except psycopg.errors.DeadlockDetected:
+            continue
+    return step()
