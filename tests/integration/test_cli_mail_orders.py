@@ -116,8 +116,8 @@ def test_after_a_stop_no_post_of_the_mail_follows(place: Place, order: str, made
     MADE[made](place)
     (mail_id,) = [row[0] for row in place.sql("SELECT id FROM atum.mail")]
     assert place.run("mail", order, mail_id).status == 0
-    assert place.sql("SELECT FROM atum.batch") == []
-    assert place.sql("SELECT FROM atum.ready") == []
+    assert place.sql("SELECT 1 FROM atum.batch") == []
+    assert place.sql("SELECT 1 FROM atum.ready") == []
     assert place.issue() == []
 
 
