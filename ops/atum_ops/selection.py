@@ -22,11 +22,12 @@ _FAILED: Final = (Status.DEAD.value, Status.BOUNCED.value, Status.EXPIRED.value)
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {"failed": _FAILED}
 """Words for several statuses."""
 
-# `sending` is derived, and a time that has come makes a scheduled mail a queued one: as in the state of one mail.
+# `sending` is derived, and a time that has come makes a scheduled mail a queued one: as in the state of one mail. What
+# travels is found out once per statement, however many mails it looks at.
 STATUS: LiteralString = """
        CASE
-           WHEN m.status IN ('queued', 'scheduled', 'retrying') AND EXISTS (
-               SELECT FROM atum.batch b WHERE b.mail_ids @> ARRAY[m.id] AND b.state <> 'unknown') THEN 'sending'
+           WHEN m.status IN ('queued', 'scheduled', 'retrying') AND m.id IN (
+               SELECT unnest(b.mail_ids) FROM atum.batch b WHERE b.state <> 'unknown') THEN 'sending'
            WHEN m.status = 'scheduled' AND m.send_at <= now() THEN 'queued'
            ELSE m.status
        END"""

@@ -13,7 +13,7 @@ Content is written once from a checked mail and trusted when read. Keys with no 
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -58,6 +58,41 @@ def decode_content(data: bytes) -> Content:
     """Read stored content back, without checking it again."""
     content: Content = orjson.loads(data)
     return content
+
+
+def mail_of(content: Content) -> Mail:
+    """Make the mail again that stored content was written from, all rules checked; its inverse is `content_of`.
+
+    What is not content (lane, times, key, policy) is not in it. Raises `MailRejected` when the rules have become
+    stricter since.
+    """
+    from atum_schema.mail import Attachment, Mail
+
+    return Mail(
+        sender=content["from"],
+        to=content["to"],
+        cc=content.get("cc", ()),
+        bcc=content.get("bcc", ()),
+        reply_to=content.get("reply_to", ()),
+        subject=content["subject"],
+        text=content.get("text"),
+        html=content.get("html"),
+        attachments=[
+            Attachment(
+                name=each["name"],
+                content=b64decode(each["content"]),
+                content_type=each["content_type"],
+                content_id=each.get("content_id"),
+            )
+            for each in content.get("attachments", ())
+        ],
+        headers=[(name, value) for name, value in content.get("headers", ())],
+        tag=content.get("tag"),
+        metadata=content.get("metadata", {}),
+        stream=content["stream"],
+        track_opens=content.get("track_opens"),
+        track_links=content.get("track_links"),
+    )
 
 
 def _add_rare(content: Content, mail: Mail) -> None:

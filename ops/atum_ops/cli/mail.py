@@ -1,4 +1,4 @@
-"""`mail`: one mail and its story."""
+"""`mail`: finding mails, one mail and its story, and orders on mails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atum_ops import reading, show
+from atum_ops.cli import mail_looking, mail_orders, mail_resend
 from atum_schema import database, settings
 from atum_schema.errors import MailNotFound
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def mail() -> None:
-    """Look at single mails."""
+    """Look for mails, explain them, and give orders on them."""
 
 
 @mail.command("show")
@@ -44,3 +45,15 @@ def show_one(mail_id: UUID, form: str) -> None:
     show.recipients(view.recipients)
     if view.batch is not None:
         show.table("In a batch", ["field", "value"], [(k, v) for k, v in view.batch.items() if v is not None])
+
+
+for command in (
+    mail_looking.list_some,
+    mail_looking.why,
+    mail_orders.cancel,
+    mail_orders.hold,
+    mail_orders.release,
+    mail_orders.retry,
+    mail_resend.resend,
+):
+    mail.add_command(command)

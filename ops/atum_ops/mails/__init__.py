@@ -1,0 +1,1 @@
+"""What operators do with mails: find, explain, stop, hurry, send again, export."""

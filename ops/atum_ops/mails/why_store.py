@@ -1,0 +1,92 @@
+"""What is read to explain where one mail is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg.rows import args_row
+
+from atum_ops import reading, windows
+from atum_ops.mails.explaining import Attempt, Child, Facts
+from atum_schema.errors import MailNotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from atum_schema.database import Connection
+
+ATTEMPTS = """
+SELECT batch_id AS batch, account, outcome, charged, posting_at, http_status, code, provider_message_id AS message_id, detail
+FROM atum.attempt WHERE mail_id = %(id)s ORDER BY posting_at
+"""
+
+CHILDREN = "SELECT id, status FROM atum.mail WHERE resent_from = %(id)s ORDER BY id"
+
+
+class Beside(NamedTuple):
+    """What is known of a mail in other tables than the log."""
+
+    now: datetime
+    account: str | None
+    resent_from: UUID | None
+    on_unknown: str | None
+    has_content: bool
+    #: When the relay may take it, while it waits.
+    ready_at: datetime | None
+    held_since: datetime | None
+    #: Of the batch that holds it: which account, and how far settling is.
+    batch_account: str | None
+    search_at: datetime | None
+    searches: int | None
+
+
+BESIDE = """
+SELECT clock_timestamp() AS now, m.account, m.resent_from, m.on_unknown,
+       EXISTS (SELECT FROM atum.content c WHERE c.mail_id = m.id) AS has_content,
+       (SELECT due_at FROM atum.ready r WHERE r.mail_id = m.id) AS ready_at,
+       (SELECT since FROM atum.held h WHERE h.mail_id = m.id) AS held_since,
+       b.account AS batch_account, b.search_at, b.searches
+FROM atum.mail m
+LEFT JOIN LATERAL (SELECT account, search_at, searches FROM atum.batch WHERE mail_ids @> ARRAY[m.id] LIMIT 1) b ON true
+WHERE m.id = %(id)s
+"""
+
+SUPPRESSED_OF = """
+SELECT s.address FROM atum.recipient_event e JOIN atum.suppression s ON s.address = e.recipient
+WHERE e.mail_id = %(id)s AND e.kind = 'suppressed' AND s.stream = %(stream)s AND s.suppressed
+ORDER BY s.address
+"""
+
+
+def facts(connection: Connection, mail_id: UUID) -> Facts:
+    """Read all that explains a mail. Raises `MailNotFound`."""
+    view = reading.mail(connection, mail_id)
+    with connection.cursor(row_factory=args_row(Beside)) as cursor:
+        beside = cursor.execute(BESIDE, {"id": mail_id}).fetchone()
+    if view is None or beside is None:
+        raise MailNotFound(f"no mail has the id {mail_id}")
+    with connection.cursor(row_factory=args_row(Attempt)) as attempts:
+        posts = attempts.execute(ATTEMPTS, {"id": mail_id}).fetchall()
+    with connection.cursor(row_factory=args_row(Child)) as children:
+        copies = children.execute(CHILDREN, {"id": mail_id}).fetchall()
+    return Facts(
+        view=view,
+        now=beside.now,
+        attempts=posts,
+        children=copies,
+        account=beside.account,
+        resent_from=beside.resent_from,
+        on_unknown=beside.on_unknown,
+        has_content=beside.has_content,
+        ready_at=beside.ready_at,
+        held_since=beside.held_since,
+        search_at=beside.search_at,
+        searches=beside.searches or 0,
+        windows=[
+            state
+            for state in windows.windows(connection, {})
+            if state.lane == view.mail["lane"]
+            and (beside.batch_account or beside.account) in {None, state.account}
+        ],
+    )
