@@ -30,6 +30,8 @@ class Task(StrEnum):
     """Tell the provider whom not to mail, where people decided it here."""
     CATCH_UP = "catch_up"
     """Ask the provider for what no webhook has told."""
+    ADD_UP = "add_up"
+    """Add up the transitions that were counted, and forget processes that are long gone."""
 
 
 LEASE_S: Final = 30.0

@@ -5,8 +5,6 @@ The stock command line works with it: ``dramatiq atum_workers.app:setup``.
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections import Counter
 from functools import partial
@@ -18,20 +16,19 @@ from dramatiq.middleware import Middleware
 
 from atum_schema import database, restore, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR
+from atum_schema.heartbeat import Heartbeat
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers.broker import TicketBroker
-from atum_workers.deliver import Delivery
+from atum_workers.delivering import delivery
 from atum_workers.flow_reporter import FlowReporter
 from atum_workers.maintain import Maintenance
 from atum_workers.postmark import Postmark
 from atum_workers.postmark_api import PostmarkApi
 from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, OVERDUE_TASKS, Puller
 from atum_workers.reconcile import Reconciliation
-from atum_workers.retry import RetryPolicy
 from atum_workers.settling import SettlePolicy
-from atum_workers.store import Recording
 from atum_workers.tasks import tasks
 
 if TYPE_CHECKING:
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.settings import Settings
+    from atum_workers.deliver import Delivery
 
 RECONCILERS: Final = 2
 """Threads that search the provider for unknown mails, per process."""
@@ -92,6 +90,7 @@ class Runtime(Middleware):
         self._api: PostmarkApi | None = None
         self._stopping = threading.Event()
         self._reporter: FlowReporter | None = None
+        self._heart: Heartbeat | None = None
         self._pullers: list[Puller] = []
         self._watch = Watch()
         self._busy: Counter[str] = Counter()
@@ -157,14 +156,28 @@ class Runtime(Middleware):
             self._pullers.clear()
             if self._reporter is not None:
                 self._reporter.close()
+            if self._heart is not None:
+                self._heart.close()
             self._delivery.provider.close()
             if self._api is not None:
                 self._api.close()
             self._delivery.pool.close()
             self._delivery = self._reconciliation = self._maintenance = self._reporter = None
 
+    def _noting(self, step: Step) -> None:
+        """Pass a step on; a batch that is recorded is work done."""
+        if step is Step.RECORDED:
+            self._looked()
+        self._reached(step)
+
+    def _looked(self) -> None:
+        if self._heart is not None:
+            self._heart.worked()
+
     def _open(self) -> None:
         configured = self._settings
+        self._heart = Heartbeat(configured.database_url.get_secret_value(), "worker")
+        self._heart.start()
         size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + 3
         pool = database.pool(
             configured.database_url.get_secret_value(),
@@ -176,42 +189,21 @@ class Runtime(Middleware):
         provider = Postmark(base_url=configured.postmark_url, token=self._token, reached=self._reached)
         self._reporter = FlowReporter(pool, configured.flow_policy)
         self._reporter.start()
-        self._delivery = self._make_delivery(pool, provider, self._reporter)
+        self._delivery = delivery(
+            configured,
+            pool=pool,
+            provider=provider,
+            keyring=self._keyring,
+            answered=self._reporter.report,
+            marked=self._watch.note,
+            reached=self._noting,
+        )
         self._reconciliation = self._make_reconciliation(pool, provider)
         self._api = PostmarkApi(base_url=configured.postmark_url, token=self._token)
         self._maintenance = self._make_maintenance(pool, self._api)
         self._pullers = self._make_pullers(pool, self._delivery, self._reconciliation, self._maintenance)
         for puller in self._pullers:
             puller.start()
-
-    def _make_delivery(
-        self, pool: ConnectionPool[Connection], provider: Postmark, reporter: FlowReporter
-    ) -> Delivery:
-        configured = self._settings
-        return Delivery(
-            pool=pool,
-            provider=provider,
-            keyring=self._keyring,
-            policy=RetryPolicy(
-                attempts=configured.attempts,
-                tries=configured.tries,
-                base=configured.retry_base_s,
-                maximum=configured.retry_max_s,
-            ),
-            worker=f"{socket.gethostname()}:{os.getpid()}",
-            request_timeout_s=configured.request_timeout_s,
-            claim_lease_s=configured.claim_lease_s,
-            posting_lease_s=configured.posting_lease_s,
-            recording=Recording(
-                drop_content=configured.drops_content,
-                patience_s=configured.request_timeout_s,
-                settle_s=configured.settle_schedule[0],
-            ),
-            record_patience_s=configured.stop_timeout_s,
-            answered=reporter.report,
-            marked=self._watch.note,
-            reached=self._reached,
-        )
 
     def _make_reconciliation(self, pool: ConnectionPool[Connection], provider: Postmark) -> Reconciliation:
         configured = self._settings
@@ -256,6 +248,7 @@ class Runtime(Middleware):
                 threads=configured.threads,
                 after_s=configured.pull_after_s,
                 busy=partial(self._busy.__getitem__, topology.deliver_queue(lane)),
+                looked=self._looked,
             )
             for lane in configured.lane_names
         ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from atum_schema.maintenance import Task
 from atum_workers import catching, telling
+from atum_workers.adding_up import adding_up
 from atum_workers.apply_events import Applying
 from atum_workers.catch_up import CatchUp
 from atum_workers.deadline import Deadline
@@ -50,6 +51,7 @@ def tasks(
         Task.APPLY_EVENTS: applying(events.round),
         Task.TELL_SUPPRESSIONS: telling_suppressions(api),
         Task.CATCH_UP: catching_up(configured, pool=pool, api=api, keyring=keyring).run,
+        Task.ADD_UP: adding_up(),
     }
 
 
