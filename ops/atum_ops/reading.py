@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from atum_producers import story_store
 from atum_schema.script import blocking
@@ -34,12 +34,14 @@ class LaneState:
     window: int
     #: Seconds that the oldest due or sending mail has been waiting; 0 if there is none.
     oldest_s: float
+    #: Seconds until the next of those whose time is still to come; None if there is none.
+    next_due_s: float | None
 
 
 LANES = """
 WITH waiting AS (
     SELECT lane, count(*) FILTER (WHERE due_at <= now()) AS due, count(*) FILTER (WHERE due_at > now()) AS later,
-           min(due_at) FILTER (WHERE due_at <= now()) AS oldest
+           min(due_at) FILTER (WHERE due_at <= now()) AS oldest, min(due_at) FILTER (WHERE due_at > now()) AS next
     FROM atum.ready GROUP BY lane
 ), travelling AS (
     SELECT lane, sum(cardinality(mail_ids)) FILTER (WHERE state <> 'unknown') AS sending,
@@ -53,7 +55,8 @@ WITH waiting AS (
 SELECT lane, coalesce(w.due, 0) AS due, coalesce(w.later, 0) AS later, coalesce(t.sending, 0)::bigint AS sending,
        coalesce(t.unknown, 0)::bigint AS unknown, coalesce(t.batches, 0) AS batches,
        coalesce(f.size, 0)::bigint AS window,
-       greatest(0, coalesce(extract(epoch FROM now() - least(w.oldest, t.oldest)), 0))::float8 AS oldest_s
+       greatest(0, coalesce(extract(epoch FROM now() - least(w.oldest, t.oldest)), 0))::float8 AS oldest_s,
+       extract(epoch FROM w.next - now())::float8 AS next_due_s
 FROM waiting w FULL JOIN travelling t USING (lane) FULL JOIN windows f USING (lane)
 ORDER BY lane
 """
@@ -84,6 +87,28 @@ def dead_letters(connection: Connection) -> tuple[int, int]:
     """Count the dead letters: all, and those whose message is not in `mail.dead` yet."""
     row = connection.execute(DEAD).fetchone()
     return (0, 0) if row is None else (row[0], row[1])
+
+
+STOPPED = """
+SELECT (SELECT count(*) FROM atum.held) AS held,
+       (SELECT coalesce(sum(cardinality(mail_ids)), 0) FROM atum.batch WHERE state = 'unknown')::bigint AS unknown
+"""
+
+
+class Stopped(NamedTuple):
+    """Mails that do not go on by themselves, or not at once."""
+
+    #: Those that wait for a person.
+    held: int
+    #: Those that were posted without a clear answer, and are being settled.
+    unknown: int
+
+
+def stopped(connection: Connection) -> Stopped:
+    """Count the mails that are held, and those whose outcome is unknown."""
+    with connection.cursor(row_factory=args_row(Stopped)) as cursor:
+        row = cursor.execute(STOPPED).fetchone()
+    return Stopped(0, 0) if row is None else row
 
 
 DEAD_REASONS = """

@@ -24,6 +24,7 @@ from atum_schema import acceptance, database, job
 from atum_schema.accept import Later
 from atum_schema.acceptance import LanePolicy, Offer
 from atum_schema.errors import AtumError, MailRejected
+from atum_schema.heartbeat import Heartbeat
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Intake:
         self._keyring = settings.keyring()
         self._lanes = LanePolicy(names=settings.lane_names)
         self._stopping = threading.Event()
+        self._heart = Heartbeat(settings.database_url.get_secret_value(), "intake")
         self._complaints = Seldom()
         self._rejecting = Seldom()
         self._rejections = Rejections(settings.need_amqp_url(), timeout_s=settings.publish_timeout_s)
@@ -81,11 +83,13 @@ class Intake:
     def run(self) -> None:
         """Serve until `stop()` is called."""
         self._rejections.start()
+        self._heart.start()
         try:
             while not self._stopping.is_set():
                 self._serve_and_survive()
         finally:
             self._rejections.stop()
+            self._heart.close()
 
     def _serve_and_survive(self) -> None:
         level, words = logging.WARNING, ""
@@ -126,6 +130,7 @@ class Intake:
             later = self._store(connection, queue, [*later, *self._read(others)])
             for each in _suspects(deliveries):
                 later += self._store(connection, queue, self._read([each]))
+            self._heart.worked()
         deadline = time.monotonic() + _LAST_CONFIRMS_S
         while self._rejections.pending and time.monotonic() < deadline:
             self._store(connection, queue, [])

@@ -20,6 +20,7 @@ from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
 from atum_schema import database, flow_store, topology
 from atum_schema.formats import ticket
+from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import REFRESH_S, Live
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
@@ -85,6 +86,7 @@ class Relay:
             timeout_s=settings.publish_timeout_s,
             reached=reached,
         )
+        self._heart = Heartbeat(settings.database_url.get_secret_value(), "relay")
         self._sweeper = Sweeper(settings, self._publisher, self._stopping, reached)
 
     def stop(self) -> None:
@@ -95,6 +97,7 @@ class Relay:
         """Serve until `stop()` is called."""
         self._publisher.start()
         self._sweeper.start()
+        self._heart.start()
         try:
             while not self._stopping.is_set():
                 self._serve_one_connection()
@@ -102,6 +105,7 @@ class Relay:
             self._stopping.set()
             self._sweeper.join()
             self._publisher.stop()
+            self._heart.close()
 
     def _serve_one_connection(self) -> None:
         try:
@@ -112,6 +116,7 @@ class Relay:
                     if self._live.refresh(connection):
                         self._limit(connection)
                     looks = self._look(connection)
+                    self._heart.worked()
                     if not self._issue_where_due(connection, looks):
                         self._sleep(connection, looks)
                 store.wake(connection, self._id)

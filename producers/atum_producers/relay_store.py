@@ -127,11 +127,14 @@ def issue(
     batch_bytes: int,
     publish_timeout_s: float,
     policy: Policy,
+    most_batches: int | None = None,
+    most_mails: int | None = None,
 ) -> Issued:
     """Take due mails of `lanes` (the lane, and removed ones that fall back to it) as far as the window allows.
 
     `mark` is the low-water mark: due times before it are skipped, so that dead index entries are. All happens under
-    the lock of the window's row, in two round trips; a third where tokens are spent or a probe is sent.
+    the lock of the window's row, in two round trips; a third where tokens are spent or a probe is sent. Who cannot work
+    off a whole window says so by `most_batches` and `most_mails`.
     """
     taken = None
     with connection.pipeline(), connection.transaction():
@@ -147,8 +150,8 @@ def issue(
             "lanes": lanes,
             "account": account,
             "mark": mark,
-            "batches": allowed.batches,
-            "mails": allowed.mails,
+            "batches": allowed.batches if most_batches is None else min(allowed.batches, most_batches),
+            "mails": allowed.mails if most_mails is None else min(allowed.mails, most_mails),
             "batch_mails": allowed.batch_mails,
             "batch_bytes": batch_bytes,
             "publish_timeout_s": publish_timeout_s,

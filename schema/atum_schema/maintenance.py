@@ -32,6 +32,8 @@ class Task(StrEnum):
     """Ask the provider for what no webhook has told."""
     SWEEP_DEAD = "sweep_dead"
     """Make `mail.dead` hold what Postgres holds."""
+    ADD_UP = "add_up"
+    """Add up the transitions that were counted, and forget processes that are long gone."""
 
 
 LEASE_S: Final = 30.0

@@ -5,8 +5,6 @@ The stock command line works with it: ``dramatiq atum_workers.app:setup``.
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections import Counter
 from functools import partial
@@ -18,12 +16,13 @@ from dramatiq.middleware import Middleware
 
 from atum_schema import database, restore, settings, topology
 from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR, REVIVE_ACTOR
+from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import Live
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers.broker import TicketBroker
-from atum_workers.deliver import Delivery
+from atum_workers.delivering import delivery
 from atum_workers.flow_reporter import FlowReporter
 from atum_workers.maintain import Maintenance
 from atum_workers.postmark import Postmark
@@ -31,10 +30,8 @@ from atum_workers.postmark_api import PostmarkApi
 from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, OVERDUE_TASKS, Puller
 from atum_workers.reconcile import Reconciliation
 from atum_workers.refresher import Refresher
-from atum_workers.retry import RetryPolicy
 from atum_workers.revive import Revival
 from atum_workers.settling import SettlePolicy
-from atum_workers.store import Recording
 from atum_workers.tasks import tasks
 
 if TYPE_CHECKING:
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.settings import Settings
+    from atum_workers.deliver import Delivery
 
 RECONCILERS: Final = 2
 """Threads that search the provider for unknown mails, per process."""
@@ -102,6 +100,7 @@ class Runtime(Middleware):
         self._stopping = threading.Event()
         self._reporter: FlowReporter | None = None
         self._refresher: Refresher | None = None
+        self._heart: Heartbeat | None = None
         self._pullers: list[Puller] = []
         self._watch = Watch()
         self._busy: Counter[str] = Counter()
@@ -175,6 +174,8 @@ class Runtime(Middleware):
                 self._refresher.close()
             if self._reporter is not None:
                 self._reporter.close()
+            if self._heart is not None:
+                self._heart.close()
             self._delivery.provider.close()
             if self._api is not None:
                 self._api.close()
@@ -183,8 +184,20 @@ class Runtime(Middleware):
             self._refresher = None
             self._revival = None
 
+    def _noting(self, step: Step) -> None:
+        """Pass a step on; a batch that is recorded is work done."""
+        if step is Step.RECORDED:
+            self._looked()
+        self._reached(step)
+
+    def _looked(self) -> None:
+        if self._heart is not None:
+            self._heart.worked()
+
     def _open(self) -> None:
         configured = self._settings
+        self._heart = Heartbeat(configured.database_url.get_secret_value(), "worker")
+        self._heart.start()
         size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + REVIVERS + 4
         pool = database.pool(
             configured.database_url.get_secret_value(),
@@ -198,7 +211,15 @@ class Runtime(Middleware):
         self._reporter.start()
         self._refresher = Refresher(pool, self._live)
         self._refresher.start()
-        self._delivery = self._make_delivery(pool, provider, self._reporter)
+        self._delivery = delivery(
+            self._live,
+            pool=pool,
+            provider=provider,
+            keyring=self._keyring,
+            answered=self._reporter.report,
+            marked=self._watch.note,
+            reached=self._noting,
+        )
         self._reconciliation = self._make_reconciliation(pool, provider)
         self._api = PostmarkApi(base_url=configured.postmark_url, token=self._token)
         self._maintenance = self._make_maintenance(pool, self._api)
@@ -212,15 +233,6 @@ class Runtime(Middleware):
         restore.look_through(connection, self._watch, self._settings)
         self._live.refresh(connection)
 
-    def _retry_policy(self) -> RetryPolicy:
-        settings = self._live.now
-        return RetryPolicy(
-            attempts=settings.attempts,
-            tries=settings.tries,
-            base=settings.retry_base_s,
-            maximum=settings.retry_max_s,
-        )
-
     def _settle_policy(self) -> SettlePolicy:
         settings = self._live.now
         return SettlePolicy(
@@ -229,30 +241,6 @@ class Runtime(Middleware):
             retention=settings.provider_retention_s,
             tries=settings.tries,
             crashes=settings.poison_crashes,
-        )
-
-    def _make_delivery(
-        self, pool: ConnectionPool[Connection], provider: Postmark, reporter: FlowReporter
-    ) -> Delivery:
-        configured = self._settings
-        return Delivery(
-            pool=pool,
-            provider=provider,
-            keyring=self._keyring,
-            policy=self._retry_policy,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
-            request_timeout_s=configured.request_timeout_s,
-            claim_lease_s=configured.claim_lease_s,
-            posting_lease_s=configured.posting_lease_s,
-            recording=Recording(
-                drop_content=configured.drops_content,
-                patience_s=configured.request_timeout_s,
-                settle_s=configured.settle_schedule[0],
-            ),
-            record_patience_s=configured.stop_timeout_s,
-            answered=reporter.report,
-            marked=self._watch.note,
-            reached=self._reached,
         )
 
     def _make_reconciliation(self, pool: ConnectionPool[Connection], provider: Postmark) -> Reconciliation:
@@ -292,6 +280,7 @@ class Runtime(Middleware):
                 threads=configured.threads,
                 after_s=configured.pull_after_s,
                 busy=partial(self._busy.__getitem__, topology.deliver_queue(lane)),
+                looked=self._looked,
             )
             for lane in configured.lane_names
         ]

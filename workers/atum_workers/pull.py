@@ -53,12 +53,16 @@ ORDER BY search_at LIMIT %(limit)s
 OVERDUE_TASKS = f"{DUE} LIMIT %(limit)s"
 
 
+def _unheard() -> None:
+    """Do nothing with a look."""
+
+
 class Puller(threading.Thread):
     """Looks for overdue batches and does their work, `threads` at once, until `stop()`.
 
     `statement` gives their ids (for the lane `name`), `work` does the work of one and may raise what the database
     raises. A batch is overdue `after_s` seconds after its ticket should have come. `busy` says how many threads work on
-    tickets now.
+    tickets now, `looked` is called after each look that the database has answered.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Puller(threading.Thread):
         threads: int,
         after_s: float,
         busy: Callable[[], int],
+        looked: Callable[[], None] = _unheard,
     ) -> None:
         super().__init__(name=f"atum-pull-{name}", daemon=True)
         self._values = {"name": name, "after_s": after_s, "limit": 4 * threads}
@@ -80,6 +85,7 @@ class Puller(threading.Thread):
         self._threads = threads
         self._after_s = after_s
         self._busy = busy
+        self._looked = looked
         self._stopping = threading.Event()
         self._under_way: set[UUID] = set()
         self._pulling = False
@@ -114,6 +120,7 @@ class Puller(threading.Thread):
             return []
         with self._pool.connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
             overdue = [batch for (batch,) in cursor.execute(self._statement, self._values)]
+        self._looked()
         # Other processes look at the same time: not everybody tries the same one first.
         random.shuffle(overdue)
         return [batch for batch in overdue if batch not in self._under_way]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from atum_schema.maintenance import Task
 from atum_workers import catching, telling
+from atum_workers.adding_up import adding_up
 from atum_workers.apply_events import Applying
 from atum_workers.catch_up import CatchUp
 from atum_workers.deadline import Deadline
@@ -57,6 +58,7 @@ def tasks(
             live.now, pool=pool, api=api, keyring=keyring, pace=pace
         ).run(lease),
         Task.SWEEP_DEAD: sweeping(live.now.need_amqp_url()),
+        Task.ADD_UP: adding_up(),
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from atum_producers.api.protocol import Waiting, protocol
+from atum_schema.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     import socket
@@ -23,9 +24,15 @@ log = logging.getLogger(__name__)
 class Server(uvicorn.Server):
     """Says where it serves, once it does."""
 
-    def __init__(self, config: uvicorn.Config, name: str) -> None:
+    def __init__(self, config: uvicorn.Config, name: str, heart: Heartbeat) -> None:
         super().__init__(config)
         self._name = name
+        self._heart = heart
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say that the loop turns, ten times a second."""
+        self._heart.worked()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
@@ -59,7 +66,8 @@ def serve(app: ASGIApp, settings: Settings, *, name: str, host: str, port: int) 
     # uvicorn raises the signal again when it has shut down: then it must not end the process with its status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)
-    Server(config, name).run()
+    with Heartbeat(settings.database_url.get_secret_value(), name) as heart:
+        Server(config, name, heart).run()
 
 
 def _ignored(signum: int, frame: object) -> None:

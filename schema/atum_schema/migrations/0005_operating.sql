@@ -48,6 +48,8 @@ CREATE TABLE atum.transition_sum (
     PRIMARY KEY (at, lane, cause, from_status, to_status, reason, code, http_status)
 );
 
+INSERT INTO atum.maintenance (name) VALUES ('add_up');
+
 CREATE VIEW atum.transitions AS
 SELECT at, lane, cause, from_status, to_status, reason, code, http_status, number::bigint AS number FROM atum.transition
 UNION ALL

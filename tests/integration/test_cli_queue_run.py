@@ -1,0 +1,144 @@
+"""`queue run`: works off what is due in its own process, under the same claims, and counts what it did.
+
+Weaknesses B5 (claims more than it can work on), B6 and B7 (due mail waits for somebody to wake up), B14 (one POST per mail),
+B17 ("processed" was the difference of two backlogs).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from atum_ops.simulator.faults import FaultPlan
+from atum_schema import flow_store
+from tests.command_line import RETRYING, Place
+
+if TYPE_CHECKING:
+    from atum_ops.simulator.process import SimulatorProcess
+
+
+@pytest.fixture
+def place(place: Place, simulator: SimulatorProcess) -> Place:
+    place.environment |= {
+        "ATUM_POSTMARK_TOKEN": simulator.config.token,
+        "ATUM_POSTMARK_URL": simulator.url,
+        "ATUM_THREADS": "2",
+        "ATUM_REQUEST_TIMEOUT_S": "5",
+    }
+    return place
+
+
+def run(place: Place, *arguments: object, status: int = 0) -> Any:
+    answer = place.run("queue", "run", "--format=json", *arguments)
+    assert answer.status == status, answer
+    return answer.json
+
+
+def test_due_mail_is_sent_in_batches_without_rabbitmq_and_counted(
+    place: Place, simulator: SimulatorProcess
+) -> None:
+    """Weakness B14: many mails travel in one POST."""
+    place.enqueue(25)
+    place.enqueue(5, lane="broadcast", stream="broadcast")
+    done = run(place)
+    assert (done["sent"], done["due"], done["stopped"]) == (30, {}, {})
+    assert done["batches"] < 30
+    assert simulator.summary().accepted == 30
+    assert place.sql("SELECT status, count(*) FROM atum.mail GROUP BY 1") == [("sent", 30)]
+    assert "sent" not in run(place)
+
+
+def test_counts_are_of_what_became_of_each_mail_and_not_of_the_backlog(place: Place) -> None:
+    """Weakness B17: mails that came meanwhile or were tried in vain do not distort them."""
+    place.ended(RETRYING, 2)
+    place.sql("UPDATE atum.ready SET due_at = now()")
+    place.enqueue(1, sender="App <app@example.com>")
+    ids = place.enqueue(1)
+    place.sql("UPDATE atum.mail SET expires_at = now() WHERE id = %(id)s", id=ids[0])
+    dead = place.enqueue(1)
+    place.sql("UPDATE atum.content SET key_id = 'gone' WHERE mail_id = %(id)s", id=dead[0])
+    done = run(place, status=1)
+    assert {word: done[word] for word in ("sent", "expired", "dead")} == {"sent": 3, "expired": 1, "dead": 1}
+
+
+def test_a_dry_run_only_counts_what_is_due(place: Place, simulator: SimulatorProcess) -> None:
+    place.enqueue(3)
+    assert run(place, "--dry-run") == {"due": {"transactional": 3}, "ran": False}
+    assert "transactional" in place.run("queue", "run", "--dry-run").out
+    assert simulator.summary().accepted == 0
+    assert place.sql("SELECT count(*) FROM atum.batch") == [(0,)]
+
+
+def test_no_more_mails_are_taken_than_the_limit_says(place: Place) -> None:
+    """Weakness B5: what is not worked on is not claimed."""
+    place.enqueue(10)
+    done = run(place, "--limit", 4)
+    assert (done["sent"], done["due"]) == (4, {"transactional": 6})
+    assert place.sql("SELECT count(*) FROM atum.batch") == [(0,)]
+
+
+def test_one_lane_is_worked_off_and_the_others_wait(place: Place) -> None:
+    place.enqueue(2)
+    place.enqueue(3, lane="broadcast", stream="broadcast")
+    assert run(place, "--lane", "broadcast")["sent"] == 3
+    assert run(place, "--dry-run")["due"] == {"transactional": 2}
+    answer = place.run("queue", "run", "--lane", "nowhere")
+    assert answer.status == 2
+    assert "'nowhere' is no lane of ATUM_LANES" in answer.err
+
+
+def test_a_paused_lane_stays_paused(place: Place, simulator: SimulatorProcess) -> None:
+    """Weakness A15: the kill switch stops whoever works off."""
+    place.enqueue(2)
+    assert place.run("queue", "pause", "--reason", "a test").status == 0
+    done = run(place, status=1)
+    assert (done["due"], done["stopped"]["transactional"]) == ({"transactional": 2}, "a test")
+    assert simulator.summary().accepted == 0
+
+
+def test_batches_that_nobody_fetched_are_taken_up(place: Place) -> None:
+    """Weakness B6: a wake-up that got lost strands nothing."""
+    place.enqueue(5)
+    place.issue(mails=2)
+    place.sql("UPDATE atum.batch SET publish_after = now() - interval '1 minute'")
+    assert run(place)["sent"] == 5
+
+
+def test_a_batch_that_a_worker_has_is_left_to_it(place: Place, simulator: SimulatorProcess) -> None:
+    place.enqueue(3)
+    (batch,) = place.issue()
+    place.post(batch)
+    place.enqueue(2)
+    assert run(place)["sent"] == 2
+    assert simulator.summary().accepted == 2
+
+
+def test_an_answer_that_never_came_is_unknown_and_a_refusal_for_now_is_retried(
+    place: Place, simulator: SimulatorProcess
+) -> None:
+    place.environment["ATUM_REQUEST_TIMEOUT_S"] = "1"
+    place.enqueue(2)
+    simulator.set_faults(plan("hang_after"))
+    assert run(place, status=1)["unknown"] == 2
+
+
+def plan(kind: str) -> FaultPlan:
+    from atum_ops.simulator.faults import FaultKind, FaultRule
+
+    return FaultPlan(seed=0, rules=(FaultRule(kind=FaultKind(kind), probability=1.0),))
+
+
+def test_a_rate_is_kept_and_waited_for(place: Place) -> None:
+    place.environment["ATUM_RATES"] = "transactional=20"
+    place.enqueue(30)
+    with_rate = run(place, "--time", "1s")
+    assert with_rate["sent"] < 30 or with_rate["batches"] > 1
+    assert run(place, "--time", "10s").get("sent", 0) + with_rate["sent"] == 30
+    (row,) = [row for row in flow_store.read(place.connection) if row.lane == "transactional"]
+    assert row.window.rate == 20
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "soon", "1.5s"])
+def test_a_time_that_cannot_be_read_is_wrong_usage(place: Place, wrong: str) -> None:
+    assert place.run("queue", "run", "--time", wrong).status == 2
