@@ -30,6 +30,8 @@ class Task(StrEnum):
     """Tell the provider whom not to mail, where people decided it here."""
     CATCH_UP = "catch_up"
     """Ask the provider for what no webhook has told."""
+    RETAIN = "retain"
+    """Drop what is older than it is kept."""
 
 
 LEASE_S: Final = 30.0

@@ -12,6 +12,7 @@ from atum_workers.deadline import Deadline
 from atum_workers.event import Whose
 from atum_workers.maintain import applying, telling_suppressions
 from atum_workers.pace import Pace
+from atum_workers.retain import Retaining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ def tasks(
         Task.APPLY_EVENTS: applying(events.round),
         Task.TELL_SUPPRESSIONS: telling_suppressions(api),
         Task.CATCH_UP: catching_up(configured, pool=pool, api=api, keyring=keyring).run,
+        Task.RETAIN: Retaining(pool=pool, settings=configured).task,
     }
 
 
