@@ -34,6 +34,8 @@ class Task(StrEnum):
     """Make `mail.dead` hold what Postgres holds."""
     ADD_UP = "add_up"
     """Add up the transitions that were counted, and forget processes that are long gone."""
+    RETAIN = "retain"
+    """Drop what is older than it is kept."""
 
 
 LEASE_S: Final = 30.0

@@ -96,6 +96,67 @@ CREATE TABLE atum.part (
     ended_at   timestamptz            -- it said good-bye
 ) WITH (fillfactor = 50);
 
+INSERT INTO atum.maintenance (name) VALUES ('retain');
+
+-- Drops a month of the log: its partitions of all tables. Mails that have an owner, and those of `staying`, are put aside
+-- before, into the default partitions. NULL: these are more than `most`, and nothing was done. Where a lock is not to be
+-- had within `patience_ms`, it fails. While it holds the log's locks, nobody can move a mail: each has its owner.
+CREATE FUNCTION atum.drop_month(month date, staying uuid[], most integer, patience_ms integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parents constant text[] := ARRAY['mail', 'event', 'attempt', 'recipient_event'];
+    lower constant uuid := atum.month_floor(month);
+    upper constant uuid := atum.month_floor((month + interval '1 month')::date);
+    parent text;
+    part text;
+    kept uuid[];
+    rows integer;
+    aside integer := 0;
+BEGIN
+    IF month <> date_trunc('month', month)
+       OR month > date_trunc('month', now() AT TIME ZONE 'UTC') - interval '2 months' THEN
+        RAISE EXCEPTION 'month %: must be the first day of a month before last month', month;
+    END IF;
+    PERFORM set_config('lock_timeout', patience_ms::text, true);
+    PERFORM pg_advisory_xact_lock(hashtext('atum.ensure_partitions'));
+    -- What has but few readers is locked first: nobody waits for a month that a vacuum holds.
+    FOREACH parent IN ARRAY parents LOOP
+        part := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+        IF to_regclass(format('atum.%I', part)) IS NOT NULL THEN
+            EXECUTE format('LOCK TABLE ONLY atum.%I, ONLY atum.%I IN ACCESS EXCLUSIVE MODE', part, parent || '_default');
+        END IF;
+    END LOOP;
+    FOREACH parent IN ARRAY parents LOOP
+        EXECUTE format('LOCK TABLE ONLY atum.%I IN ACCESS EXCLUSIVE MODE', parent);
+    END LOOP;
+    kept := ARRAY(
+        SELECT id FROM (
+            SELECT mail_id FROM atum.ready WHERE mail_id >= lower AND mail_id < upper
+            UNION SELECT mail_id FROM atum.held WHERE mail_id >= lower AND mail_id < upper
+            UNION SELECT mail_id FROM atum.dead_letter WHERE mail_id >= lower AND mail_id < upper
+            UNION SELECT unnest(mail_ids) FROM atum.batch
+            UNION SELECT unnest(staying)) AS owned (id)
+        WHERE id >= lower AND id < upper);
+    IF cardinality(kept) > most THEN
+        RETURN NULL;
+    END IF;
+    FOREACH parent IN ARRAY parents LOOP
+        part := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+        IF to_regclass(format('atum.%I', part)) IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE atum.%I DETACH PARTITION atum.%I', parent, part);
+            EXECUTE format('INSERT INTO atum.%I SELECT * FROM atum.%I WHERE %I = ANY($1)', parent || '_default', part,
+                CASE parent WHEN 'mail' THEN 'id' ELSE 'mail_id' END) USING kept;
+            GET DIAGNOSTICS rows = ROW_COUNT;
+            EXECUTE format('DROP TABLE atum.%I', part);
+            IF parent = 'mail' THEN
+                aside := rows;
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN aside;
+END $$;
+REVOKE ALL ON FUNCTION atum.drop_month(date, uuid[], integer, integer) FROM PUBLIC;
+
 ALTER TABLE atum.event
     DROP CONSTRAINT event_transition_known;
 ALTER TABLE atum.event
