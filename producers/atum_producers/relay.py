@@ -109,7 +109,7 @@ class Relay:
                 self._prepare(connection)
                 log.info("relay: serving %s", ", ".join(lane.name for lane in self._lanes))
                 while not self._stopping.is_set():
-                    if self._live.refresh(connection):
+                    if self._live.refresh(connection, every_s=REFRESH_S):
                         self._limit(connection)
                     looks = self._look(connection)
                     if not self._issue_where_due(connection, looks):
