@@ -30,6 +30,8 @@ class Task(StrEnum):
     """Tell the provider whom not to mail, where people decided it here."""
     CATCH_UP = "catch_up"
     """Ask the provider for what no webhook has told."""
+    REENCRYPT = "reencrypt"
+    """Encrypt anew what is not under the active key."""
 
 
 LEASE_S: Final = 30.0

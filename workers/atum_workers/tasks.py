@@ -12,6 +12,7 @@ from atum_workers.deadline import Deadline
 from atum_workers.event import Whose
 from atum_workers.maintain import applying, telling_suppressions
 from atum_workers.pace import Pace
+from atum_workers.reencrypt import Reencryption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +56,7 @@ def tasks(
         Task.CATCH_UP: lambda lease: catching_up(
             live.now, pool=pool, api=api, keyring=keyring, pace=pace
         ).run(lease),
+        Task.REENCRYPT: Reencryption(pool=pool, keyring=keyring).run,
     }
 
 
