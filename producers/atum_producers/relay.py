@@ -113,7 +113,7 @@ class Relay:
                 self._prepare(connection)
                 log.info("relay: serving %s", ", ".join(lane.name for lane in self._lanes))
                 while not self._stopping.is_set():
-                    if self._live.refresh(connection):
+                    if self._live.refresh(connection, every_s=REFRESH_S):
                         self._limit(connection)
                     looks = self._look(connection)
                     self._heart.worked()

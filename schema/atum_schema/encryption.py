@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _VERSION = b"\x01"
 _NONCE = 12
-_HEAD = 1 + _NONCE
+HEAD = 1 + _NONCE
+"""Bytes in front of what is stored that tell one encryption from another."""
 _KEY = 32
 _KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
@@ -56,6 +57,11 @@ class Keyring:
         self._active_cipher = self._ciphers[self.active]
         self._active_bound = self.active.encode()
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all keys, the active one first."""
+        return tuple(self._ciphers)
+
     def __repr__(self) -> str:
         return f"Keyring(active={self.active!r}, keys={len(self._ciphers)})"
 
@@ -73,7 +79,7 @@ class Keyring:
         if stored[:1] != _VERSION:
             raise ContentUnreadable(f"content of mail {mail_id}: unknown version byte {stored[:1].hex()!r}")
         try:
-            packed = cipher.decrypt(stored[1:_HEAD], stored[_HEAD:], key_id.encode() + mail_id.bytes)
+            packed = cipher.decrypt(stored[1:HEAD], stored[HEAD:], key_id.encode() + mail_id.bytes)
         except (InvalidTag, ValueError):
             raise ContentUnreadable(
                 f"content of mail {mail_id}: altered, moved from another row, or key {key_id!r} changed"

@@ -79,9 +79,10 @@ REMOVE: Final = "DELETE FROM atum.setting WHERE name = ANY(%(names)s)"
 class Planned(NamedTuple):
     """What a change would come to."""
 
-    #: The version that it is made on.
+    #: The version that it is made on; once it is made, that which it has made.
     version: int
-    #: What is stored afterwards.
+    #: What was stored before, and is afterwards.
+    before: dict[str, str]
     values: dict[str, str]
     #: Of each setting that changes, what is stored before and after; None: what the environment says.
     different: dict[str, tuple[str | None, str | None]]
@@ -105,7 +106,7 @@ def planned(
         for name in changes
         if before.values.get(name) != after.get(name)
     }
-    return Planned(before.version, after, different)
+    return Planned(before.version, before.values, after, different)
 
 
 def changing(

@@ -36,6 +36,8 @@ class Task(StrEnum):
     """Add up the transitions that were counted, and forget processes that are long gone."""
     RETAIN = "retain"
     """Drop what is older than it is kept."""
+    REENCRYPT = "reencrypt"
+    """Encrypt anew what is not under the active key."""
 
 
 LEASE_S: Final = 30.0

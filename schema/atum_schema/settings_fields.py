@@ -27,8 +27,8 @@ LIVE_NAMES: Final = tuple(
 # What numbers do not say.
 _WORDS: Final = {
     "fallback": ", ".join(FALLBACK_MODES),
-    "rates": "lane=rate[,lane=rate…], each from 0.01 to 1000000",
-    "resend_lanes": "names of lanes, separated by commas",
+    "rates": "lane=rate[,…], 0.01 to 1000000",
+    "resend_lanes": "lane[,lane…]",
 }
 
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 
 from atum_schema.settings import Settings
+from atum_schema.settings_fields import LIVE_NAMES
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -49,3 +50,8 @@ def test_every_variable_that_the_page_mentions_exists() -> None:
     fields = {f"ATUM_{name.upper()}" for name in Settings.model_fields}
     mentioned = {name.removesuffix("_FILE") for name in re.findall(r"ATUM_[A-Z_]+", TEXT)}
     assert mentioned - {"ATUM_X", "ATUM_"} == fields
+
+
+def test_the_settings_that_change_while_it_runs_are_named_and_no_others_are() -> None:
+    section = TEXT.partition("## Settings that change while it runs\n")[2].partition("```console")[0]
+    assert re.findall(r"`ATUM_([A-Z_]+)`", section) == [name.upper() for name in LIVE_NAMES]

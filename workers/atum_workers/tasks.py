@@ -13,6 +13,7 @@ from atum_workers.deadline import Deadline
 from atum_workers.event import Whose
 from atum_workers.maintain import applying, telling_suppressions
 from atum_workers.pace import Pace
+from atum_workers.reencrypt import Reencryption
 from atum_workers.retain import Retaining
 from atum_workers.sweep_dead import sweeping
 
@@ -61,6 +62,7 @@ def tasks(
         Task.SWEEP_DEAD: sweeping(live.now.need_amqp_url()),
         Task.ADD_UP: adding_up(),
         Task.RETAIN: Retaining(pool=pool, settings=configured).task,
+        Task.REENCRYPT: Reencryption(pool=pool, keyring=keyring).run,
     }
 
 

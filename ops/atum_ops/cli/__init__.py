@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "queue": "atum_ops.cli.queue",
     "relay": "atum_ops.cli.parts",
     "restored": "atum_ops.cli.restored",
+    "settings": "atum_ops.cli.settings",
     "simulator": "atum_ops.cli.simulator",
     "suppressions": "atum_ops.cli.suppressions",
     "verify": "atum_ops.cli.verify",

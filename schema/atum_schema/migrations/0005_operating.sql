@@ -84,6 +84,8 @@ CREATE TABLE atum.operation (
 );
 CREATE INDEX operation_began ON atum.operation (began_at);
 
+INSERT INTO atum.maintenance (name) VALUES ('reencrypt');
+
 -- Processes of ours that are at work, or were lately. Each says so every few seconds.
 CREATE TABLE atum.part (
     id         uuid        PRIMARY KEY,
