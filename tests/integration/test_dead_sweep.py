@@ -304,7 +304,9 @@ def test_a_replay_makes_the_sweep_due_at_once_even_if_one_is_running(place: Plac
 
     def due() -> bool:
         return bool(
-            place.sql("SELECT 1 FROM atum.maintenance WHERE name = 'sweep_dead' AND due_at <= clock_timestamp()")
+            place.sql(
+                "SELECT 1 FROM atum.maintenance WHERE name = 'sweep_dead' AND due_at <= clock_timestamp()"
+            )
         )
 
     place.sql("UPDATE atum.maintenance SET due_at = now() + interval '1 hour'")

@@ -107,9 +107,7 @@ class RabbitNode(Node):
         except subprocess.TimeoutExpired as error:
             raise StackError(f"{tool} {arguments[0]} took longer than {_CTL_SECONDS:g} s") from error
         if done.returncode != 0:
-            raise StackError(
-                f"{tool} {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}"
-            )
+            raise StackError(f"{tool} {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
     def enable_plugin(self, name: str) -> None:
