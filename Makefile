@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench api-bench webhook-bench fuzz outage lint format clean
+.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ api-bench: $(VENV)/.ready  ## measure how fast the API takes mail; last line is 
 
 webhook-bench: $(VENV)/.ready  ## measure how fast the webhook endpoint stores events; last line is JSON
 	@$(BIN)/atum-mailer webhook-bench $(ARGS)
+
+replay-bench: $(VENV)/.ready  ## measure how fast dead letters are replayed; last line is JSON
+	@$(BIN)/atum-mailer replay-bench $(ARGS)
 
 fuzz: $(VENV)/.ready  ## send the API thousands of requests made from its OpenAPI document; last line is JSON
 	@$(BIN)/python -m atum_ops.stack.ensure

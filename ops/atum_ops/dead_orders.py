@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -20,7 +21,6 @@ from atum_ops import dead_store as store
 from atum_ops import operations
 from atum_ops.dead import SCAN, Letters
 from atum_schema import replaying_store
-from atum_schema.replaying import Verdict
 from atum_schema.replaying_store import GOES, Wanted
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from atum_ops.operations import Operation
     from atum_schema.database import Connection
+    from atum_schema.replaying import Verdict
     from atum_schema.replaying_store import Outcome
 
 AT_ONCE: Final = 1000
@@ -109,48 +110,55 @@ def carry_out(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Progress]:
     """Do what is left of an order, at most `rate` mails a second; tells how far it is after each transaction."""
-    kind, letters = Kind(operation.kind), Letters.of(operation.selection)
-    counts = Counter(operation.counts)
-    looked, started, done_before = 0, time.monotonic(), counts[kind.done]
+    course = _Course(connection, operation)
     size = AT_ONCE if rate is None else min(AT_ONCE, rate)
-    last: Mapping[str, Any] | None = operation.last
-    while letters.limit is None or counts[kind.done] < letters.limit:
+    started, done_before = time.monotonic(), course.done
+    while _repeating(partial(course.step, size)):
+        yield Progress(looked=course.looked, counts=dict(course.counts))
         if rate is not None:
-            sleep(max(0.0, started + (counts[kind.done] - done_before) / rate - time.monotonic()))
-        most = None if letters.limit is None else letters.limit - counts[kind.done]
-        step = _repeating(lambda: _step(connection, operation, letters, last, counts, size, most))
-        if step is None:
-            break
-        last, counts, seen = step
-        looked += seen
-        yield Progress(looked=looked, counts=dict(counts))
+            sleep(max(0.0, started + (course.done - done_before) / rate - time.monotonic()))
     with connection.transaction():
-        operations.end(connection, operation.id, actor=actor, counts=counts)
+        operations.end(connection, operation.id, actor=actor, counts=course.counts)
         store.sweep_soon(connection)
 
 
-def _step(
-    connection: Connection,
-    operation: Operation,
-    letters: Letters,
-    last: Mapping[str, Any] | None,
-    counts: Counter[str],
-    size: int,
-    most: int | None,
-) -> tuple[Mapping[str, Any], Counter[str], int] | None:
-    """Do the next transaction of an order; give its new place, counts and letters looked at. None: nothing is left."""
-    kind = Kind(operation.kind)
-    order = replaying_store.replay if kind is Kind.REPLAY else replaying_store.discard
-    with connection.transaction():
-        following = _next(connection, letters, operation.began_at, last, size)
-        if following is None:
-            return None
-        place, wanted, looked = following
+class _Course:
+    """An order on its way: where it is, and what became of the mails so far."""
+
+    def __init__(self, connection: Connection, operation: Operation) -> None:
+        self._connection = connection
+        self._operation = operation
+        self._kind = Kind(operation.kind)
+        self._letters = Letters.of(operation.selection)
+        self._last: Mapping[str, Any] | None = operation.last
+        self.counts = Counter(operation.counts)
+        self.looked = 0
+
+    @property
+    def done(self) -> int:
+        """How many mails were replayed, or discarded."""
+        return self.counts[self._kind.done]
+
+    def step(self, size: int) -> bool:
+        """Do the next transaction, with so many letters; False when nothing is left to do."""
+        limit = self._letters.limit
+        most = None if limit is None else limit - self.done
+        if most == 0:
+            return False
+        order = replaying_store.replay if self._kind is Kind.REPLAY else replaying_store.discard
+        operation = self._operation
         detail = f"ordered by {operation.actor}, operation {operation.id}"
-        outcomes = order(connection, wanted, detail=detail, most=most) if wanted else []
-        counted = counts + Counter(_word(kind, outcome.judged.verdict) for outcome in outcomes)
-        operations.advance(connection, operation.id, last=place, counts=counted)
-    return place, counted, looked
+        with self._connection.transaction():
+            following = _next(self._connection, self._letters, operation.began_at, self._last, size)
+            if following is None:
+                return False
+            place, wanted, looked = following
+            outcomes = order(self._connection, wanted, detail=detail, most=most) if wanted else []
+            counts = self.counts + Counter(_word(self._kind, outcome.judged.verdict) for outcome in outcomes)
+            operations.advance(self._connection, operation.id, last=place, counts=counts)
+        self._last, self.counts = place, counts
+        self.looked += looked
+        return True
 
 
 def _word(kind: Kind, verdict: Verdict) -> str:
@@ -199,9 +207,7 @@ def _place(last: Mapping[str, Any] | None) -> store.Place:
     return store.Place(datetime.fromisoformat(last["dead_at"]), UUID(last["mail"]))
 
 
-def _repeating(
-    step: Callable[[], tuple[Mapping[str, Any], Counter[str], int] | None],
-) -> tuple[Mapping[str, Any], Counter[str], int] | None:
+def _repeating(step: Callable[[], bool]) -> bool:
     """Repeat a transaction that others were in the way of."""
     for _ in range(_PATIENCE):
         try:

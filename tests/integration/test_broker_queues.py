@@ -40,7 +40,7 @@ def test_all_queues_are_quorum_queues_with_no_other_argument_and_there_are_no_ot
         )
     queues = {queue.pop("name"): queue for queue in json.loads(listing)}
     deliver = {"mail.deliver.transactional", "mail.deliver.broadcast"}
-    assert set(queues) == {*deliver, "mail.reconcile", "mail.maintain", "mail.dead"}
+    assert set(queues) == {*deliver, "mail.reconcile", "mail.maintain", "mail.dead", "mail.revive"}
     for queue in queues.values():
         assert queue == {
             "type": "quorum",

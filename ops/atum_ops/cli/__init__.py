@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "outage": "atum_ops.cli.outage",
     "queue": "atum_ops.cli.queue",
     "relay": "atum_ops.cli.parts",
+    "replay-bench": "atum_ops.cli.replay_bench",
     "restored": "atum_ops.cli.restored",
     "settings": "atum_ops.cli.settings",
     "simulator": "atum_ops.cli.simulator",

@@ -91,9 +91,12 @@ class RabbitNode(Node):
 
         Raises StackError, with what it printed, when it fails or takes longer than a minute.
         """
+        return self._tool("rabbitmqctl", *arguments)
+
+    def _tool(self, tool: str, *arguments: str) -> str:
         try:
             done = subprocess.run(
-                [str(self._programs / "rabbitmqctl"), "--quiet", *arguments],
+                [str(self._programs / tool), "--quiet", *arguments],
                 cwd=self.directory,
                 env=self._environment(),
                 capture_output=True,
@@ -102,12 +105,14 @@ class RabbitNode(Node):
                 timeout=_CTL_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise StackError(f"rabbitmqctl {arguments[0]} took longer than {_CTL_SECONDS:g} s") from error
+            raise StackError(f"{tool} {arguments[0]} took longer than {_CTL_SECONDS:g} s") from error
         if done.returncode != 0:
-            raise StackError(
-                f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}"
-            )
+            raise StackError(f"{tool} {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
+
+    def enable_plugin(self, name: str) -> None:
+        """Enable a plugin that comes with RabbitMQ, until the node starts again. Raises StackError as `rabbitmqctl` does."""
+        self._tool("rabbitmq-plugins", "enable", "--online", name)
 
     def _answers(self) -> bool:
         try:
