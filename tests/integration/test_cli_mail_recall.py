@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from atum_ops import operations
 from atum_ops.mails import orders_store, recall_store, recalling
 from atum_schema import database
+from atum_workers import store
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Answer, Place
 
 if TYPE_CHECKING:
@@ -183,32 +185,48 @@ def _straight(place: Place) -> None:
 
 def test_a_relay_at_work_beside_it_takes_nothing_that_was_stopped(place: Place) -> None:
     ids = place.enqueue(300, **TAG)
-    stop = threading.Event()
-    posted: list[UUID] = []
-
-    def relay() -> None:
-        beside = Place.__new__(Place)
-        beside.url, beside.connection = place.url, database.connect(place.url, name="relay")
-        while not stop.is_set():
-            for batch in beside.issue(mails=5, window=4):
-                token = beside.post(batch)
-                posted.extend(mail for row in beside.sql("SELECT mail_ids FROM atum.batch WHERE id = %(id)s", id=batch)
-                              for mail in row[0])  # fmt: skip
-                beside.record(batch, token, SENT)
-        beside.connection.close()
-
-    thread = threading.Thread(target=relay)
-    thread.start()
+    beside = Beside(place)
+    beside.start()
     try:
         answer = recall(place, "--yes", "--format=json")
-        known = set(posted)
+        known = set(beside.posted)
     finally:
-        stop.set()
-        thread.join(30)
+        beside.stop()
     assert answer.status == 0
     canceled = answer.json["counts"].get("canceled", 0)
     assert statuses(place) == {
         status: number for status, number in (("canceled", canceled), ("sent", len(known))) if number
     }
-    assert set(posted) == known
+    assert set(beside.posted) == known
     assert len(ids) == canceled + len(known)
+
+
+class Beside(threading.Thread):
+    """A relay and a worker that issue and post small batches until they are stopped."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place = place
+        self._stopped = threading.Event()
+        self.posted: list[UUID] = []
+
+    def run(self) -> None:
+        steps = Place(self._place.url)
+        try:
+            while not self._stopped.is_set():
+                for batch in steps.issue(mails=5, window=4):
+                    self._post(steps, batch)
+        finally:
+            steps.close()
+
+    def _post(self, steps: Place, batch: UUID) -> None:
+        token = uuid.uuid4()
+        claimed = store.claim(steps.connection, batch=batch, token=token, worker="tests/1", lease_s=60)
+        if claimed and store.mark_posting(steps.connection, batch=batch, token=token, lease_s=60):
+            ((mail_ids,),) = steps.sql("SELECT mail_ids FROM atum.batch WHERE id = %(id)s", id=batch)
+            self.posted += mail_ids
+            steps.record(batch, token, SENT)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(30)

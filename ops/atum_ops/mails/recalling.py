@@ -48,7 +48,8 @@ class Forecast:
 
 def check(selection: Selection) -> None:
     """Refuse a recall of everything that there is. Raises `AtumError`."""
-    if selection.tag is selection.client is selection.lane is selection.since is selection.until is None:
+    narrowing = (selection.tag, selection.client, selection.lane, selection.since, selection.until)
+    if all(value is None for value in narrowing):
         raise AtumError("say what is recalled: at least one of --tag, --client, --lane, --since and --until")
 
 
