@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "enqueue": "atum_ops.cli.enqueue",
     "intake": "atum_ops.cli.parts",
     "keys": "atum_ops.cli.keys",
+    "logs": "atum_ops.cli.logs",
     "mail": "atum_ops.cli.mail",
     "migrate": "atum_ops.cli.migrate",
     "outage": "atum_ops.cli.outage",

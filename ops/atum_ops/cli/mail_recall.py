@@ -10,9 +10,9 @@ import click
 
 from atum_ops import operations, show
 from atum_ops.cli import orders
+from atum_ops.cli.connecting import connected
 from atum_ops.cli.filters import selecting
 from atum_ops.mails import recalling
-from atum_schema import database, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +49,7 @@ def recall(
         raise click.UsageError("--resume takes --yes, and no filters: the operation has its own")
     if resume is None:
         recalling.check(selection)
-    with database.connect(settings.load_database_url(), name="cli") as connection:
+    with connected() as connection:
         if not yes:
             _forecast(connection, selection, form)
             return
@@ -111,6 +111,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,} mails"))
-    with Progress(*columns, console=show.console(), transient=True) as bar:
+    console = show.console()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda number: bar.update(task, completed=number)
