@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from atum_ops import operations
 from atum_ops.mails import orders_store, recall_store, recalling
 from atum_schema import database
-from atum_workers import store
+from tests.beside import Beside
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Answer, Place
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 TAG: dict[str, Any] = {"tag": "newsletter"}
 
@@ -199,34 +195,3 @@ def test_a_relay_at_work_beside_it_takes_nothing_that_was_stopped(place: Place) 
     }
     assert set(beside.posted) == known
     assert len(ids) == canceled + len(known)
-
-
-class Beside(threading.Thread):
-    """A relay and a worker that issue and post small batches until they are stopped."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__()
-        self._place = place
-        self._stopped = threading.Event()
-        self.posted: list[UUID] = []
-
-    def run(self) -> None:
-        steps = Place(self._place.url)
-        try:
-            while not self._stopped.is_set():
-                for batch in steps.issue(mails=5, window=4):
-                    self._post(steps, batch)
-        finally:
-            steps.close()
-
-    def _post(self, steps: Place, batch: UUID) -> None:
-        token = uuid.uuid4()
-        claimed = store.claim(steps.connection, batch=batch, token=token, worker="tests/1", lease_s=60)
-        if claimed and store.mark_posting(steps.connection, batch=batch, token=token, lease_s=60):
-            ((mail_ids,),) = steps.sql("SELECT mail_ids FROM atum.batch WHERE id = %(id)s", id=batch)
-            self.posted += mail_ids
-            steps.record(batch, token, SENT)
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.join(30)

@@ -16,6 +16,7 @@ UNREACHABLE: Final = 3
 _COMMANDS: Final = {
     "api": "atum_ops.cli.api",
     "api-bench": "atum_ops.cli.api_bench",
+    "audit": "atum_ops.cli.audit",
     "bench": "atum_ops.cli.bench",
     "catch-up": "atum_ops.cli.catch_up",
     "chaos": "atum_ops.cli.chaos",
@@ -33,6 +34,7 @@ _COMMANDS: Final = {
     "restored": "atum_ops.cli.restored",
     "simulator": "atum_ops.cli.simulator",
     "suppressions": "atum_ops.cli.suppressions",
+    "test-send": "atum_ops.cli.test_send",
     "verify": "atum_ops.cli.verify",
     "webhook": "atum_ops.cli.webhook",
     "webhook-bench": "atum_ops.cli.webhook_bench",
