@@ -11,11 +11,16 @@ if TYPE_CHECKING:
 
 # What spreadsheets take for the beginning of a formula, in ASCII and in full width.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FIRST: Final = frozenset((*_FORMULA, " "))
 
 
 def cell(value: Any) -> str:
     """Write a value so that no spreadsheet takes it for a formula: an apostrophe in front says that it is text."""
-    text = "" if value is None else str(value)
+    if value is None:
+        return ""
+    text = value if type(value) is str else str(value)
+    if text[:1] not in _FIRST:
+        return text
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
@@ -29,4 +34,11 @@ def lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterable[str
 def _line(row: Sequence[Any]) -> str:
     written = io.StringIO()
     csv.writer(written, lineterminator="").writerow([cell(value) for value in row])
+    return written.getvalue()
+
+
+def text(rows: Iterable[Sequence[Any]]) -> str:
+    """Write many rows at once, each with its line feed."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows([[cell(value) for value in row] for row in rows])
     return written.getvalue()

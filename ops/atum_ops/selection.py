@@ -46,7 +46,7 @@ MATCHES: LiteralString = (
       AND (%(recipient)s::text IS NULL
            OR lower(concat_ws(', ', m.to_line, m.cc_line, m.bcc_line)) ~ %(recipient)s)
       AND (%(search)s::text IS NULL
-           OR strpos(lower(concat_ws(E'\\n', m.to_line, m.cc_line, m.bcc_line, m.subject)), %(search)s) > 0)
+           OR lower(concat_ws(E'\\n', m.to_line, m.cc_line, m.bcc_line, m.subject)) ~ %(search)s)
       AND (%(http_low)s::int IS NULL OR EXISTS (
                SELECT FROM atum.attempt a
                WHERE a.mail_id = m.id AND a.http_status BETWEEN %(http_low)s AND %(http_high)s))
@@ -108,7 +108,7 @@ class Selection:
             "client": self.client,
             "reason": self.reason,
             "recipient": self._pattern(),
-            "search": None if self.search is None or is_code else self.search.lower(),
+            "search": None if self.search is None or is_code else _anywhere(self.search),
             "http_low": http and http[0],
             "http_high": http and http[1],
             "code_low": code and code[0],
@@ -163,3 +163,13 @@ class Selection:
             return (400, 999), None
         width = 10 ** (_HTTP_DIGITS - len(digits))
         return (int(digits) * width, (int(digits) + 1) * width - 1), None
+
+
+def _anywhere(words: str) -> str:
+    """Match words in a text that the database has put in lower case, which it may do for ASCII only."""
+    return "".join(
+        re.escape(one.lower())
+        if one.isascii()
+        else "[" + "".join(sorted({each for each in (one, one.lower(), one.upper()) if len(each) == 1})) + "]"
+        for one in words
+    )

@@ -14,7 +14,7 @@ from rich.table import Table
 from atum_ops import csv_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 FORMAT = click.option(
     "--format",
@@ -60,12 +60,14 @@ def listing(form: str, title: str, columns: Sequence[str], rows: Iterable[Sequen
         table(title, columns, list(rows))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table on stdout; numbers to the right."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: Collection[str] = ()
+) -> None:
+    """Print a table on stdout; numbers to the right. The columns in `whole` are never broken: they are copied."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for place, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[place], int | float) for row in rows)
-        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=name in whole)
     for row in rows:
         made.add_row(*[_cell(value) for value in row])
     Console(highlight=False).print(made)

@@ -16,6 +16,7 @@ UNREACHABLE: Final = 3
 _COMMANDS: Final = {
     "api": "atum_ops.cli.api",
     "api-bench": "atum_ops.cli.api_bench",
+    "audit": "atum_ops.cli.audit",
     "bench": "atum_ops.cli.bench",
     "catch-up": "atum_ops.cli.catch_up",
     "chaos": "atum_ops.cli.chaos",
@@ -25,6 +26,7 @@ _COMMANDS: Final = {
     "enqueue": "atum_ops.cli.enqueue",
     "intake": "atum_ops.cli.parts",
     "keys": "atum_ops.cli.keys",
+    "logs": "atum_ops.cli.logs",
     "mail": "atum_ops.cli.mail",
     "migrate": "atum_ops.cli.migrate",
     "outage": "atum_ops.cli.outage",
@@ -35,6 +37,7 @@ _COMMANDS: Final = {
     "settings": "atum_ops.cli.settings",
     "simulator": "atum_ops.cli.simulator",
     "suppressions": "atum_ops.cli.suppressions",
+    "test-send": "atum_ops.cli.test_send",
     "verify": "atum_ops.cli.verify",
     "webhook": "atum_ops.cli.webhook",
     "webhook-bench": "atum_ops.cli.webhook_bench",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atum_ops import reading, show
-from atum_ops.cli import mail_looking, mail_orders, mail_resend
+from atum_ops.cli import mail_looking, mail_orders, mail_recall, mail_resend
 from atum_schema import database, settings
 from atum_schema.errors import MailNotFound
 
@@ -55,5 +55,6 @@ for command in (
     mail_orders.release,
     mail_orders.retry,
     mail_resend.resend,
+    mail_recall.recall,
 ):
     mail.add_command(command)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from atum_ops import show
+from atum_ops.cli.connecting import connected
 from atum_ops.cli.filters import selecting
 from atum_ops.mails import explaining, log_store, why_store
-from atum_schema import database, settings
 from atum_schema.ids import milliseconds_of
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def list_some(selection: Selection, *, limit: int, before: UUID | None, form: st
       atum-mailer mail list --recipient jane@example.org --limit 10
       atum-mailer mail list --search pm_406 --format=csv
     """
-    with database.connect(settings.load_database_url(), name="cli") as connection:
+    with connected() as connection:
         page = log_store.page(connection, selection, limit=limit, before=before)
     if form == "table":
         rows = [_line(mail) for mail in page.mails]
-        show.table("Mails", ["id", "accepted (UTC)", "status", "to", "subject"], rows)
+        show.table("Mails", ["id", "accepted (UTC)", "status", "to", "subject"], rows, whole={"id"})
     else:
         show.listing(
             form, "Mails", _COLUMNS, ([getattr(mail, name) for name in _COLUMNS] for mail in page.mails)
@@ -81,7 +81,7 @@ def why(mail_id: UUID, form: str) -> None:
     Example:
       atum-mailer mail why 01932c5e-7d1a-7000-8000-5f3c1b2a4d6e
     """
-    with database.connect(settings.load_database_url(), name="cli") as connection:
+    with connected() as connection:
         facts = why_store.facts(connection, mail_id)
     told = explaining.explain(facts)
     if form == "json":

@@ -9,9 +9,9 @@ import click
 
 from atum_ops import show
 from atum_ops.cli import orders
+from atum_ops.cli.connecting import connected
 from atum_ops.mails import ordering
 from atum_ops.mails.deciding import Order
-from atum_schema import database, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ def _ordering(function: Callable[..., Any]) -> Callable[..., Any]:
 def _given(
     order: Order, mail_ids: Sequence[UUID], *, by: str, note: str | None, form: str, sure: bool = False
 ) -> None:
-    with database.connect(settings.load_database_url(), name="cli") as connection:
+    with connected() as connection:
         answers = ordering.give(connection, order, mail_ids, by=by, note=note, sure=sure)
     _print(answers, form)
     if not all(answer.good for answer in answers):
