@@ -49,14 +49,16 @@ def look(surroundings: Surroundings) -> list[Finding]:
     reasons: list[str] = []
     try:
         with connected(surroundings.settings) as connection:
-            connection.add_on_connection_blocked_callback(
+            # Pika tells its own callbacks between calls only, which is too late for a connection that is then closed.
+            inner = connection._impl  # noqa: SLF001
+            inner.add_on_connection_blocked_callback(
                 lambda _, frame: reasons.append(str(frame.method.reason))
             )
             channel = connection.channel()
             name = channel.queue_declare("", exclusive=True, auto_delete=True).method.queue
             channel.confirm_delivery()
             channel.basic_publish("", name, b"health")
-            version = connection._impl.server_properties.get("version", "?")  # noqa: SLF001  pika has no other way
+            version = inner.server_properties.get("version", "?")
     except pika.exceptions.ConnectionBlockedTimeout:
         return [_alarm(reasons)]
     except (pika.exceptions.AMQPError, OSError) as error:

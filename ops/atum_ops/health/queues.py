@@ -98,7 +98,9 @@ def _of_traffic(queue: Queue, *, needed: bool) -> list[Finding]:
     name = queue.name
     if name in {topology.DEAD, topology.REJECTED}:
         text = f"{name} is consumed by somebody: what it holds is kept for people"
-        return [warning(NAME, text, "find the consumer: rabbitmqctl list_consumers")] if queue.consumers else []
+        return (
+            [warning(NAME, text, "find the consumer: rabbitmqctl list_consumers")] if queue.consumers else []
+        )
     if needed and not queue.consumers:
         return [warning(NAME, f"{name} is consumed by nobody", "start a worker: atum-mailer worker")]
     if queue.messages > _LONG:
