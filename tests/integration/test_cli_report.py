@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,10 +108,11 @@ moments = st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1), timezones=st.
 @given(moments, st.integers(1, 40 * 24), st.sampled_from(["hour", "day"]))
 def test_no_hour_or_day_is_left_out_and_none_is_lost(until: datetime, hours: int, unit: str) -> None:
     since = until - timedelta(hours=hours)
-    last = until.replace(minute=0, second=0, microsecond=0, **({"hour": 0} if unit == "day" else {}))
+    last = until.replace(minute=0, second=0, microsecond=0)
+    last = last.replace(hour=0) if unit == "day" else last
     slots = reporting.filled([Slot(last, Counts(finished=7))], since, until, unit)
     step = timedelta(hours=1) if unit == "hour" else timedelta(days=1)
-    assert all(later.at - earlier.at == step for earlier, later in zip(slots, slots[1:], strict=False))
+    assert all(later.at - earlier.at == step for earlier, later in pairwise(slots))
     assert slots[0].at <= since
     assert slots[-1] == Slot(last, Counts(finished=7))
 
@@ -119,4 +121,4 @@ def test_no_hour_or_day_is_left_out_and_none_is_lost(until: datetime, hours: int
 def test_the_sample_covers_the_span_without_a_gap(until: datetime, days: int) -> None:
     parts = reporting.parts(until - timedelta(days=days), until)
     assert all(first < last for first, last in parts)
-    assert all(earlier[1] == later[0] for earlier, later in zip(parts, parts[1:], strict=False))
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(parts))
