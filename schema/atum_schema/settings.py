@@ -51,6 +51,17 @@ class Settings(OperatingSettings, BaseSettings):
 
     postmark_token: SecretStr | None = Field(None, description="Postmark server token; the worker needs it.")
     postmark_url: str = Field("https://api.postmarkapp.com", description="Base URL of the Postmark API.")
+    postmark_account_token: SecretStr | None = Field(
+        None,
+        description="Postmark account token; 'health check' asks with it whether sender domains are verified.",
+    )
+    dkim_selector: str | None = Field(
+        None,
+        description="DKIM selector of the sender domains; without an account token, 'health check' looks it up in DNS.",
+    )
+    dns_server: str | None = Field(
+        None, description="DNS server that 'health check' asks, as address[:port]; the system's, if not set."
+    )
     account: str = Field("default", description="Name of the provider account that all lanes use.")
 
     lanes: str = Field(

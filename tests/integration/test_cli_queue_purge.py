@@ -50,7 +50,7 @@ def old(place: Place, ids: list[UUID], hours: int = 48) -> list[UUID]:
 
 
 def statuses(place: Place) -> dict[str, int]:
-    return dict(place.sql("SELECT status, count(*) FROM atum.mail GROUP BY 1"))  # type: ignore[arg-type]
+    return dict(place.sql("SELECT status, count(*) FROM atum.mail GROUP BY 1"))
 
 
 def purge(place: Place, *arguments: object, status: int = 0) -> Any:

@@ -46,7 +46,7 @@ def test_due_mail_is_sent_in_batches_without_rabbitmq_and_counted(
     assert done["batches"] < 30
     assert simulator.summary().accepted == 30
     assert place.sql("SELECT status, count(*) FROM atum.mail GROUP BY 1") == [("sent", 30)]
-    assert "sent" not in run(place)
+    assert run(place)["sent"] == 0
 
 
 def test_counts_are_of_what_became_of_each_mail_and_not_of_the_backlog(place: Place) -> None:
@@ -56,10 +56,26 @@ def test_counts_are_of_what_became_of_each_mail_and_not_of_the_backlog(place: Pl
     place.enqueue(1, sender="App <app@example.com>")
     ids = place.enqueue(1)
     place.sql("UPDATE atum.mail SET expires_at = now() WHERE id = %(id)s", id=ids[0])
-    dead = place.enqueue(1)
-    place.sql("UPDATE atum.content SET key_id = 'gone' WHERE mail_id = %(id)s", id=dead[0])
-    done = run(place, status=1)
-    assert {word: done[word] for word in ("sent", "expired", "dead")} == {"sent": 3, "expired": 1, "dead": 1}
+    unreadable = place.enqueue(1)
+    place.sql("UPDATE atum.content SET key_id = 'gone' WHERE mail_id = %(id)s", id=unreadable[0])
+    done = run(place)
+    counted = {word: number for word, number in done.items() if word in {"sent", "expired", "retrying"}}
+    assert counted == {"sent": 3, "expired": 1, "retrying": 1}
+    assert place.sql("SELECT status, count(*) FROM atum.mail GROUP BY 1 ORDER BY 1") == [
+        ("expired", 1),
+        ("retrying", 1),
+        ("sent", 3),
+    ]
+
+
+def test_what_is_refused_for_good_is_dead_and_the_exit_status_says_so(
+    place: Place, simulator: SimulatorProcess
+) -> None:
+    """Weakness I1: exit statuses say what was found."""
+    place.enqueue(2)
+    simulator.set_faults(plan("422_300"))
+    place.enqueue(1, lane="broadcast", stream="broadcast")
+    assert run(place, "--lane", "broadcast", status=1)["dead"] == 1
 
 
 def test_a_dry_run_only_counts_what_is_due(place: Place, simulator: SimulatorProcess) -> None:

@@ -26,10 +26,13 @@ _SINGLE: Final = "/email"
 _BATCH: Final = "/email/batch"
 
 
-def headers(token: str) -> dict[str, str]:
+SERVER_HEADER: Final = "X-Postmark-Server-Token"
+
+
+def headers(token: str, header: str = SERVER_HEADER) -> dict[str, str]:
     """Make the headers of every request. The token is nowhere else."""
     return {
-        "X-Postmark-Server-Token": token,
+        header: token,
         "Accept": "application/json",
         "Content-Type": "application/json",
         "User-Agent": "atum-mailer",

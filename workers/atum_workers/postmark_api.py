@@ -17,7 +17,7 @@ from atum_schema.suppression import Entry
 from atum_schema.webhook import ids_of, read_time, reason_and_origin
 from atum_workers import transport
 from atum_workers.classify import retry_after_s
-from atum_workers.postmark import headers
+from atum_workers.postmark import SERVER_HEADER, headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,11 +111,11 @@ class Answer(NamedTuple):
 
 
 class PostmarkApi:
-    """One server of Postmark. Thread-safe. Every method may raise `ProviderFailed`."""
+    """One server of Postmark, or the account. Thread-safe. Every method may raise `ProviderFailed`."""
 
-    def __init__(self, *, base_url: str, token: str) -> None:
+    def __init__(self, *, base_url: str, token: str, header: str = SERVER_HEADER) -> None:
         self._clock = transport.Clock()
-        self._client = transport.client(base_url, headers(token), self._clock)
+        self._client = transport.client(base_url, headers(token, header), self._clock)
 
     def close(self) -> None:
         """Close the connections."""
@@ -191,6 +191,18 @@ class PostmarkApi:
         body: Any = None,
     ) -> Any:
         """Make one request and give its JSON."""
+        return self.ask_dated(method, path, deadline, query=query, body=body)[0]
+
+    def ask_dated(
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+    ) -> tuple[Any, str | None]:
+        """Make one request and give its JSON, and what the provider's clock said (the header Date)."""
         content = None if body is None else orjson.dumps(body)
         try:
             with (
@@ -200,7 +212,7 @@ class PostmarkApi:
                 raw = _bounded(response)
         except httpx.HTTPError as error:
             raise ProviderFailed(type(error).__name__) from error
-        return _read(response, raw)
+        return _read(response, raw), response.headers.get("date")
 
     def _tell(self, path: str, addresses: Sequence[str], deadline: Deadline) -> list[Answer]:
         body = {"Suppressions": [{"EmailAddress": address} for address in addresses]}

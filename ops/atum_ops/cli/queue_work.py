@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from atum_schema.settings import Settings
 
 _MOST = 1_000_000_000
+_WORDS = (
+    "sent",
+    "retrying",
+    "dead",
+    "unknown",
+    "suppressed",
+    "expired",
+    "canceled",
+    "not_posted",
+    "elsewhere",
+)
 _TROUBLE = frozenset({"dead", "unknown"})
 
 
@@ -78,10 +89,11 @@ def run(*, lane: str | None, limit: int | None, duration: timedelta, dry_run: bo
         left = running_store.due(connection, lane=lane)
         stopped = {row.lane: row.window.reason for row in flow_store.read(connection) if row.window.reason}
     if form == "json":
-        show.json({"ran": True, "batches": ran.batches, **dict(ran.counts), "due": left, "stopped": stopped})
+        counts = {word: ran.counts[word] for word in _WORDS} | ran.counts
+        show.json({"ran": True, "batches": ran.batches, **counts, "due": left, "stopped": stopped})
     else:
         _print(ran, left, stopped)
-    if _TROUBLE & ran.counts.keys() or left.keys() & stopped.keys():
+    if any(ran.counts[word] for word in _TROUBLE) or left.keys() & stopped.keys():
         sys.exit(1)
 
 

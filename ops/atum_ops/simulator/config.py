@@ -34,7 +34,8 @@ class SimulatorConfig(Conditions):
     `/_control/` (random if not given). `faults` is the name of a preset or a plan; a preset is drawn with `seed`, and
     so is the tail of the latency. `streams` maps stream ids to their type. `signatures` lists confirmed addresses and
     domains; empty means that every sender is. The content of the latest
-    `keep_content` messages is kept, and of fewer when their requests take more than `keep_bytes`.
+    `keep_content` messages is kept, and of fewer when their requests take more than `keep_bytes`. `account_token` opens
+    `domains` and `senders`, each as the provider's API lists it; what a document leaves out is verified.
 
     `fates` gives fates their shares; None: no message has one until a webhook is registered, {}: all are delivered.
     `webhooks` are registered from the start and taken as verified, each as the provider's API has it. `webhook_faults`
@@ -54,6 +55,9 @@ class SimulatorConfig(Conditions):
     ledger_path: Path | None = None
     streams: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_STREAMS))
     signatures: frozenset[str] = frozenset()
+    account_token: str = "simulator-account-token"  # noqa: S105 - as documented as the token above
+    domains: Sequence[Mapping[str, Any]] = ()
+    senders: Sequence[Mapping[str, Any]] = ()
     keep_content: int = 1000
     keep_bytes: int = 64 * 1024 * 1024
     fates: Mapping[str, float] | None = None

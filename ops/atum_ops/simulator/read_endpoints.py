@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -58,7 +59,8 @@ class ReadEndpoints:
 
     def server(self, _: Request, connection: Connection) -> None:
         """Handle `GET /server`."""
-        connection.answer(texts.json_answer(texts.server(self._state.config.token)))
+        now = f"Date: {formatdate(usegmt=True)}\r\n"
+        connection.answer(texts.json_answer(texts.server(self._state.config.token), extra=now))
 
     def streams(self, request: Request, connection: Connection) -> None:
         """Handle `GET /message-streams`, all or those of one `MessageStreamType`."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from atum_ops.simulator import texts
+from atum_ops.simulator.account_endpoints import AccountEndpoints
 from atum_ops.simulator.bounce_endpoints import BounceEndpoints
 from atum_ops.simulator.control import PREFIX
 from atum_ops.simulator.inbox import Inbox, is_inbox
@@ -27,7 +28,7 @@ TOKEN_HEADER = b"x-postmark-server-token"
 TEST_TOKEN = b"POSTMARK_API_TEST"
 _JSON = b"application/json"
 #: What is before and after the id in a path; the paths in front are those of collections.
-_NAMED = re.compile(r"(/messages/outbound|/message-streams|/bounces|/webhooks)/[^/]+(/.*)?")
+_NAMED = re.compile(r"(/messages/outbound|/message-streams|/bounces|/webhooks|/domains|/senders)/[^/]+(/.*)?")
 
 
 class Service:
@@ -39,6 +40,7 @@ class Service:
         self._inbox = Inbox(state)
         send, templates = SendEndpoints(state), TemplateEndpoints(state)
         read, suppressions = ReadEndpoints(state), SuppressionEndpoints(state)
+        self._account = account = AccountEndpoints(state)
         bounces, webhooks = BounceEndpoints(state), WebhookEndpoints(state)
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/email"): send.single,
@@ -65,6 +67,9 @@ class Service:
             ("DELETE", "/webhooks/{id}"): webhooks.remove,
             ("POST", "/webhooks/{id}/verify"): webhooks.verify,
             ("GET", "/webhooks/{id}/statistics"): webhooks.statistics,
+            ("GET", "/domains"): account.domains,
+            ("GET", "/domains/{id}"): account.domain,
+            ("GET", "/senders"): account.senders,
         }
         self._paths = {(method, path.lower()): handler for (method, path), handler in self._routes.items()}
         self._rehearsals: dict[tuple[str, str], Handler] = {
@@ -104,7 +109,11 @@ class Service:
         headers = request.headers
         token = headers.get(TOKEN_HEADER, b"")
         testing = token == TEST_TOKEN and (request.method, path) in self._rehearsals
-        if not testing and not hmac.compare_digest(token.lower(), self._state.token):
+        if self._account.is_account(path):
+            known = self._account.knows(request)
+        else:
+            known = testing or hmac.compare_digest(token.lower(), self._state.token)
+        if not known:
             return texts.error(10, texts.UNAUTHORIZED, status=401)
         if _JSON not in headers.get(b"accept", b"").lower():
             return texts.error(409, texts.BAD_HEADERS, status=415)
