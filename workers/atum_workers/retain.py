@@ -25,7 +25,7 @@ from atum_schema import retention_store as store
 from atum_schema.retention import EVERYTHING, NOTHING, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from psycopg_pool import ConnectionPool
@@ -181,7 +181,7 @@ class Retaining:
     ) -> None:
         within = retention.bounds(month)
         deleted = 0
-        for ids in self._pages(within, aside=False):
+        for ids in self._pages(store.next_ids, within):
             deleted += self._delete(ids, ended_before, retained)
             keep()
         if deleted:
@@ -197,7 +197,7 @@ class Retaining:
         keep: Callable[[], None],
         retained: Retained,
     ) -> None:
-        for ids in self._pages(Range(_mark(progress, "aside_after"), EVERYTHING), aside=True):
+        for ids in self._pages(store.next_aside, Range(_mark(progress, "aside_after"), EVERYTHING)):
             self.told("mails put aside", retained)
             number = self._delete(ids, ended_before, retained)
             progress["deleted"] = progress.get("deleted", 0) + number
@@ -243,10 +243,10 @@ class Retaining:
         progress.pop("content_after", None)
         progress["walked_at"] = now.timestamp()
 
-    def _pages(self, within: Range, *, aside: bool) -> Any:
+    def _pages(self, following: Callable[..., list[UUID]], within: Range) -> Iterator[list[UUID]]:
         while True:
             with self.pool.connection() as connection:
-                ids = store.next_ids(connection, within, aside=aside, limit=self.at_once)
+                ids = following(connection, within, limit=self.at_once)
             if not ids:
                 return
             yield ids
