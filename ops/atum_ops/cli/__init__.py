@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "queue": "atum_ops.cli.queue",
     "relay": "atum_ops.cli.parts",
     "restored": "atum_ops.cli.restored",
+    "retention": "atum_ops.cli.retention",
     "simulator": "atum_ops.cli.simulator",
     "suppressions": "atum_ops.cli.suppressions",
     "verify": "atum_ops.cli.verify",
