@@ -19,7 +19,7 @@ from atum_workers.maintain import Lease
 from atum_workers.retain import Retained, Retaining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from psycopg_pool import ConnectionPool
 
@@ -69,7 +69,9 @@ def age(place: Place, ids: Collection[UUID], *, days: float) -> None:
     )
 
 
-def ended_in(place: Place, of: Month, outcome: dict[str, Any], number: int = 1, **fields: Any) -> list[UUID]:
+def ended_in(
+    place: Place, of: Month, outcome: Mapping[str, Any], number: int = 1, **fields: Any
+) -> list[UUID]:
     """Take so many mails of a month to this outcome, at that time."""
     with accepted(of.begins + timedelta(days=3)):
         ids = place.ended(outcome, number, **fields)
@@ -98,7 +100,7 @@ def counts(place: Place, ids: Collection[UUID]) -> dict[str, int]:
         " UNION ALL SELECT 'content', count(*) FROM atum.content WHERE mail_id = ANY(%(ids)s)",
         ids=list(ids),
     )
-    return dict(rows)  # type: ignore[arg-type]
+    return dict(rows)
 
 
 def retaining(place: Place, pool: ConnectionPool[database.Connection], **fields: Any) -> Retaining:

@@ -65,11 +65,6 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring(active={self.active!r}, keys={len(self._ciphers)})"
 
-    @property
-    def ids(self) -> frozenset[str]:
-        """The ids of all keys."""
-        return frozenset(self._ciphers)
-
     def encrypt(self, mail_id: UUID, content: bytes) -> bytes:
         """Encrypt the content of a mail under the active key."""
         nonce = os.urandom(_NONCE)

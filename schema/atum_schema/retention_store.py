@@ -79,17 +79,24 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids
 FROM (SELECT id FROM atum.mail WHERE id > %(after)s AND id < %(before)s ORDER BY id LIMIT %(limit)s) m
 """
 
+
+def next_ids(connection: Connection, within: Range, *, limit: int) -> list[UUID]:
+    """Give the ids of the next mails of the log, in order."""
+    with connection.cursor(row_factory=args_row(Ids)) as cursor:
+        row = cursor.execute(NEXT, {"limit": limit, **within._asdict()}).fetchone()
+    return [] if row is None else row.ids
+
+
 NEXT_ASIDE: Final = """
 SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids
 FROM (SELECT id FROM atum.mail_default WHERE id > %(after)s AND id < %(before)s ORDER BY id LIMIT %(limit)s) m
 """
 
 
-def next_ids(connection: Connection, within: Range, *, aside: bool, limit: int) -> list[UUID]:
-    """Give the ids of the next mails; with `aside`, only of those that no month has."""
-    statement = NEXT_ASIDE if aside else NEXT
+def next_aside(connection: Connection, within: Range, *, limit: int) -> list[UUID]:
+    """Give the ids of the next mails that no month has, in order."""
     with connection.cursor(row_factory=args_row(Ids)) as cursor:
-        row = cursor.execute(statement, {"limit": limit, **within._asdict()}).fetchone()
+        row = cursor.execute(NEXT_ASIDE, {"limit": limit, **within._asdict()}).fetchone()
     return [] if row is None else row.ids
 
 

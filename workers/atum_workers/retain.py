@@ -22,10 +22,12 @@ from uuid import UUID
 
 from atum_schema import audit, live, retention
 from atum_schema import retention_store as store
+from atum_schema.errors import SettingsError
+from atum_schema.live_merge import merged
 from atum_schema.retention import EVERYTHING, NOTHING, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from psycopg_pool import ConnectionPool
@@ -84,6 +86,8 @@ class Retaining:
     at_once: int = 500
     #: Seconds between tries to have a month's locks.
     pauses_s: tuple[float, ...] = _PAUSES_S
+    #: Whether a privacy mode that is not that of the last run is refused: a person's environment may lack it.
+    careful: bool = False
     #: Tells of every step: what it is about, and what there is so far.
     told: Callable[[str, Retained], None] = lambda _what, _so_far: None
 
@@ -96,7 +100,10 @@ class Retaining:
         return _BUSY_S if retained.busy else _EVERY_S
 
     def run(self, lease: Lease, *, everything: bool = False) -> Retained:
-        """Do what is due, with `everything` the daily part too whenever it was done last."""
+        """Do what is due, with `everything` the daily part too whenever it was done last.
+
+        Raises `SettingsError` for settings that are not valid, and see `careful`.
+        """
         progress: dict[str, Any] = dict(lease.progress)
         retained = Retained()
 
@@ -107,7 +114,8 @@ class Retaining:
 
         with self.pool.connection() as connection:
             now, partitions = store.partitions(connection)
-            configured = live.merged(self.settings, live.read(connection).values)
+            configured = merged(self.settings, live.read(connection).values)
+        self._note_privacy(progress, configured.privacy)
         retained.missing = retention.missing(partitions, now=now)
         if retained.missing:
             log.error("retain: partitions are missing: %s; is a relay running?", ", ".join(retained.missing))
@@ -128,6 +136,18 @@ class Retaining:
             self._ended(progress, now)
             keep()
         return retained
+
+    def _note_privacy(self, progress: dict[str, Any], mode: str) -> None:
+        before = progress.get("privacy", mode)
+        if before != mode and self.careful:
+            raise SettingsError(
+                f"ATUM_PRIVACY is {mode!r} here, and was {before!r} where retention ran last; set it as workers have it"
+            )
+        if before != mode:
+            log.warning(
+                "retain: ATUM_PRIVACY was %r and is %r now; content is kept accordingly", before, mode
+            )
+        progress["privacy"] = mode
 
     def _month(
         self, month: Month, ended_before: datetime, keep: Callable[[], None], retained: Retained
@@ -181,7 +201,7 @@ class Retaining:
     ) -> None:
         within = retention.bounds(month)
         deleted = 0
-        for ids in self._pages(within, aside=False):
+        for ids in self._pages(store.next_ids, within):
             deleted += self._delete(ids, ended_before, retained)
             keep()
         if deleted:
@@ -197,7 +217,7 @@ class Retaining:
         keep: Callable[[], None],
         retained: Retained,
     ) -> None:
-        for ids in self._pages(Range(_mark(progress, "aside_after"), EVERYTHING), aside=True):
+        for ids in self._pages(store.next_aside, Range(_mark(progress, "aside_after"), EVERYTHING)):
             self.told("mails put aside", retained)
             number = self._delete(ids, ended_before, retained)
             progress["deleted"] = progress.get("deleted", 0) + number
@@ -243,10 +263,10 @@ class Retaining:
         progress.pop("content_after", None)
         progress["walked_at"] = now.timestamp()
 
-    def _pages(self, within: Range, *, aside: bool) -> Any:
+    def _pages(self, following: Callable[..., list[UUID]], within: Range) -> Iterator[list[UUID]]:
         while True:
             with self.pool.connection() as connection:
-                ids = store.next_ids(connection, within, aside=aside, limit=self.at_once)
+                ids = following(connection, within, limit=self.at_once)
             if not ids:
                 return
             yield ids

@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "replay-bench": "atum_ops.cli.replay_bench",
     "report": "atum_ops.cli.report",
     "restored": "atum_ops.cli.restored",
+    "retention": "atum_ops.cli.retention",
     "settings": "atum_ops.cli.settings",
     "simulator": "atum_ops.cli.simulator",
     "suppressions": "atum_ops.cli.suppressions",
