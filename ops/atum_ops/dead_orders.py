@@ -7,11 +7,13 @@ letters that died before it began, each once: what dies again meanwhile is left 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -26,6 +28,8 @@ from atum_schema.replaying_store import GOES, Wanted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from psycopg_pool import ConnectionPool
+
     from atum_ops.operations import Operation
     from atum_schema.database import Connection
     from atum_schema.replaying import Verdict
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 1000
 """Mails that one transaction replays, at most."""
+
+CONNECTIONS: Final = 3
+"""Connections of a dry run."""
 
 _PATIENCE: Final = 6
 
@@ -73,19 +80,50 @@ def of_mails(connection: Connection, ids: Sequence[UUID], *, limit: int | None) 
     return Letters(mails=tuple(mails), limit=limit)
 
 
-def would_become(connection: Connection, kind: Kind, letters: Letters) -> Iterator[Outcome]:
-    """Say what would become of each mail, oldest letter first, from the database alone; nothing changes."""
+def would_become(pool: ConnectionPool[Connection], kind: Kind, letters: Letters) -> Iterator[Outcome]:
+    """Say what would become of each mail, oldest letter first, from the database alone; nothing changes.
+
+    It takes `CONNECTIONS` connections: while one part of the letters is looked up, others are judged.
+    """
     judged = replaying_store.judged if kind is Kind.REPLAY else replaying_store.judged_discards
     left = letters.limit
-    before = store.now(connection)
-    for _, wanted, _ in _chunks(lambda last: _next(connection, letters, before, last, SCAN), None):
-        outcomes = judged(connection, wanted)
-        if left is not None:
-            outcomes = outcomes[: replaying_store.end(outcomes, left)]
-            left -= _going(outcomes)
-        yield from outcomes
-        if left == 0:
-            return
+
+    def judge(wanted: Sequence[Wanted]) -> list[Outcome]:
+        with pool.connection() as connection:
+            return judged(connection, wanted)
+
+    with pool.connection() as connection:
+        before = store.now(connection)
+        for outcomes in _ahead(judge, _chunks(connection, letters, before)):
+            some = outcomes if left is None else outcomes[: replaying_store.end(outcomes, left)]
+            yield from some
+            if left is not None:
+                left -= sum(outcome.judged.verdict in GOES for outcome in some)
+                if left == 0:
+                    return
+
+
+def _chunks(connection: Connection, letters: Letters, before: datetime) -> Iterator[list[Wanted]]:
+    last: Mapping[str, Any] | None = None
+    while (following := _next(connection, letters, before, last, SCAN)) is not None:
+        last, wanted, _ = following
+        yield wanted
+
+
+def _ahead(
+    work: Callable[[Sequence[Wanted]], list[Outcome]], chunks: Iterator[list[Wanted]]
+) -> Iterator[list[Outcome]]:
+    """Do the work of some chunks ahead, on threads; give what comes of each, in order."""
+    with ThreadPoolExecutor(CONNECTIONS - 1) as threads:
+        under_way = deque(threads.submit(work, chunk) for chunk in islice(chunks, CONNECTIONS))
+        try:
+            while under_way:
+                done = under_way.popleft().result()
+                under_way.extend(threads.submit(work, chunk) for chunk in islice(chunks, 1))
+                yield done
+        finally:
+            for one in under_way:
+                one.cancel()
 
 
 def begin(connection: Connection, kind: Kind, letters: Letters, *, actor: str, note: str | None) -> Operation:
@@ -165,19 +203,7 @@ def _word(kind: Kind, verdict: Verdict) -> str:
     return kind.done if verdict in GOES else verdict.value
 
 
-def _going(outcomes: Sequence[Outcome]) -> int:
-    return sum(outcome.judged.verdict in GOES for outcome in outcomes)
-
-
 _Following = tuple[dict[str, Any], list[Wanted], int]
-
-
-def _chunks(
-    following: Callable[[Mapping[str, Any] | None], _Following | None], last: Mapping[str, Any] | None
-) -> Iterator[_Following]:
-    while (chunk := following(last)) is not None:
-        yield chunk
-        last = chunk[0]
 
 
 def _next(

@@ -36,15 +36,21 @@ _DAY: Final = 86_400 * _SECOND
 class _Array:
     """A list on its way into a statement."""
 
-    __slots__ = ("values",)
+    __slots__ = ("_encoded", "values")
     oid = 0
     element_oid = 0
 
     def __init__(self, values: Sequence[Any]) -> None:
         self.values = values
+        self._encoded: bytes | None = None
 
     def encode(self) -> bytes:
-        """Give the array in PostgreSQL's binary format."""
+        """Give the array in PostgreSQL's binary format; made once, for statements that share an array."""
+        if self._encoded is None:
+            self._encoded = self._encode()
+        return self._encoded
+
+    def _encode(self) -> bytes:
         if not self.values:
             return struct.pack("!iiI", 0, 0, self.element_oid)
         head = _HEAD.pack(1, 1, self.element_oid, len(self.values), 1)

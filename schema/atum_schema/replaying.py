@@ -61,14 +61,14 @@ class Judged(NamedTuple):
 class Recipients(NamedTuple):
     """Bare addresses in lower case, as suppressions have them."""
 
-    to: tuple[str, ...]
-    cc: tuple[str, ...]
+    #: To and Cc: those whom everybody sees.
+    seen: tuple[str, ...]
     bcc: tuple[str, ...]
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Everybody, each once."""
-        return tuple(dict.fromkeys((*self.to, *self.cc, *self.bcc)))
+        """Everybody."""
+        return self.seen + self.bcc if self.bcc else self.seen
 
 
 class Told(NamedTuple):
@@ -106,6 +106,8 @@ class Facts(NamedTuple):
     finished_at: datetime | None
     is_expired: bool
     has_content: bool
+    #: How often a worker died with the mail alone in its hands.
+    crashes: int = 0
     #: State of a batch that holds it.
     held_by: str | None = None
     posts: tuple[Posted, ...] = ()
@@ -113,6 +115,7 @@ class Facts(NamedTuple):
     kin: tuple[Kin, ...] = ()
 
 
+_WOULD_SEND: Final = Judged(Verdict.WOULD_SEND, "")
 _EVERY_ONE: Final = "its only recipient is suppressed"
 _UNDER_WAY: Final = frozenset({*WAITING, Status.UNKNOWN, Status.HELD})
 
@@ -161,6 +164,8 @@ def _proof(facts: Facts) -> str | None:
     """Say in words why the provider is known to have it."""
     if facts.status in PROVEN:
         return _dated(f"it is {facts.status}", facts.finished_at)
+    if not (facts.posts or facts.told or facts.kin):
+        return None
     accepted = next((post for post in facts.posts if post.outcome == "accepted"), None)
     if accepted is not None:
         return _dated(f"the provider accepted it as {accepted.message_id or 'a message'}", accepted.at)
@@ -183,19 +188,22 @@ def _under_way(facts: Facts) -> Judged | None:
 
 
 def _sendable(facts: Facts, suppressed: Collection[tuple[str, str]]) -> Judged:
-    stream, everybody = facts.stream, facts.recipients.all
-    out = {address for address in everybody if (stream, address) in suppressed} if suppressed else set()
     words = []
+    out = _left_out(facts, suppressed) if suppressed else set()
     if out:
+        everybody = len({*facts.recipients.all})
         # The same rule as at the posting mark: blind copies alone are not sent.
-        seen = (*facts.recipients.to, *facts.recipients.cc)
-        if all(address in out for address in seen):
-            only_blind = "" if len(out) == len(everybody) else ", and only blind copies would be left"
-            return Judged(Verdict.SUPPRESSED, left_out(len(out), len(everybody)) + only_blind)
-        words.append(f"{left_out(len(out), len(everybody))} and would be left out")
+        if out.issuperset(facts.recipients.seen):
+            only_blind = "" if len(out) == everybody else ", and only blind copies would be left"
+            return Judged(Verdict.SUPPRESSED, left_out(len(out), everybody) + only_blind)
+        words.append(f"{left_out(len(out), everybody)} and would be left out")
     if facts.posts:
         words.append("what became of an earlier POST was never proven")
-    return Judged(Verdict.WOULD_SEND, "; ".join(words))
+    return Judged(Verdict.WOULD_SEND, "; ".join(words)) if words else _WOULD_SEND
+
+
+def _left_out(facts: Facts, suppressed: Collection[tuple[str, str]]) -> set[str]:
+    return {address for address in facts.recipients.all if (facts.stream, address) in suppressed}
 
 
 def judge_discard(facts: Facts, *, cycle: int | None = None) -> Judged:
@@ -221,19 +229,19 @@ def _dated(words: str, at: datetime | None) -> str:
 
 def recipients(to_line: str, cc_line: str | None, bcc_line: str | None) -> Recipients:
     """Read the lines of the log."""
-    return Recipients(
-        _addresses(to_line),
-        _addresses(cc_line) if cc_line else (),
-        _addresses(bcc_line) if bcc_line else (),
-    )
+    seen = _addresses(to_line)
+    if cc_line:
+        seen += _addresses(cc_line)
+    return Recipients(seen, _addresses(bcc_line) if bcc_line else ())
 
 
 def _addresses(line: str) -> tuple[str, ...]:
     if '"' in line:
         return tuple([address.email.lower() for address in parse_addresses(line)])
     # Without a quoted name, commas part mailboxes and angle brackets hold addresses, as we wrote them ourselves.
-    return tuple([_bare(mailbox) for mailbox in line.split(", ")])
+    lower = line.lower()
+    return tuple([_bare(mailbox) for mailbox in lower.split(", ")]) if "," in lower else (_bare(lower),)
 
 
 def _bare(mailbox: str) -> str:
-    return mailbox[mailbox.rindex("<") + 1 : -1].lower() if mailbox.endswith(">") else mailbox.lower()
+    return mailbox[mailbox.rindex("<") + 1 : -1] if mailbox.endswith(">") else mailbox

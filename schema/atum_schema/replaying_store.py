@@ -6,6 +6,7 @@ Mails are locked by id, then places in `ready` are made.
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from atum_schema import arrays, moves
@@ -16,10 +17,8 @@ from atum_schema.status import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
     from uuid import UUID
 
-    from atum_schema.moves import Locked
     from atum_schema.script import Script
 
 
@@ -49,38 +48,35 @@ GOES: Final = frozenset({Verdict.WOULD_SEND, Verdict.WOULD_DISCARD})
 """Verdicts with which what was asked for is done."""
 
 
-class MailRow(NamedTuple):
-    """A mail, as far as a verdict looks."""
-
-    mail_id: UUID
-    cycle: int
-    status: str
-    stream: str
-    to_line: str
-    cc_line: str | None
-    bcc_line: str | None
-    finished_at: datetime | None
-    is_expired: bool
-    has_content: bool
-
-
+# All statements bound the ids from both sides too: so only partitions that may hold one are looked into.
 MAILS: Final = """
-SELECT m.id AS mail_id, m.cycle, m.status, m.stream, m.to_line, m.cc_line, m.bcc_line, m.finished_at,
-       coalesce(m.expires_at <= clock_timestamp(), false) AS is_expired,
-       EXISTS (SELECT FROM atum.content c WHERE c.mail_id = m.id) AS has_content
-FROM atum.mail m WHERE m.id = ANY(%(ids)s)
+SELECT id, cycle, status, stream, to_line, cc_line, bcc_line, finished_at,
+       coalesce(expires_at <= clock_timestamp(), false), crashes
+FROM atum.mail WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s
+"""
+
+LOCK_MAILS: Final = """
+SELECT id, cycle, status, stream, to_line, cc_line, bcc_line, finished_at,
+       coalesce(expires_at <= clock_timestamp(), false), crashes
+FROM atum.mail WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s ORDER BY id FOR UPDATE
+"""
+
+# A statement of its own: after a lock was waited for, it sees what its holder did.
+GONE: Final = """
+SELECT t.id FROM unnest(%(ids)s::uuid[]) AS t(id)
+WHERE NOT EXISTS (SELECT FROM atum.content c WHERE c.mail_id = t.id)
 """
 
 POSTS: Final = """
 SELECT mail_id, outcome, answered_at, provider_message_id FROM atum.attempt
-WHERE mail_id = ANY(%(ids)s) AND outcome IN ('accepted', 'unknown')
+WHERE mail_id = ANY(%(ids)s) AND mail_id BETWEEN %(first)s AND %(last)s AND outcome IN ('accepted', 'unknown')
 ORDER BY mail_id, answered_at
 """
 
 # Whatever the provider tells of a recipient, but for its own suppression, it tells of a mail that it has accepted.
 TOLD: Final = """
 SELECT mail_id, kind, min(coalesce(told_at, noted_at)) FROM atum.recipient_event
-WHERE mail_id = ANY(%(ids)s)
+WHERE mail_id = ANY(%(ids)s) AND mail_id BETWEEN %(first)s AND %(last)s
       AND kind IN ('delivered', 'bounced', 'soft_bounced', 'delayed', 'complained', 'opened', 'clicked', 'replied')
 GROUP BY mail_id, kind
 """
@@ -102,20 +98,24 @@ WHERE state IN ('posting', 'unknown') AND mail_ids[1] <= %(last)s AND mail_ids[c
 """
 
 SUPPRESSED: Final = """
-SELECT s.stream, s.address
-FROM unnest(%(streams)s::text[], %(addresses)s::text[]) AS r(stream, address)
-JOIN atum.suppression s ON s.stream = r.stream AND s.address = r.address
-WHERE s.suppressed
+SELECT stream, address FROM atum.suppression
+WHERE stream = %(stream)s AND address = ANY(%(addresses)s) AND suppressed
 """
 
 
-def gathering(ids: Collection[UUID]) -> Script[dict[UUID, Facts]]:
-    """Give what is known of these mails; those that do not exist are left out."""
+def gathering(ids: Collection[UUID], *, lock: bool = False) -> Script[dict[UUID, Facts]]:
+    """Give what is known of these mails; those that do not exist are left out. `lock` locks them first, in order."""
     if not ids:
         return {}
-    ordered = sorted(ids)
-    values = {"ids": arrays.Uuids(ordered)}
-    rows: list[MailRow] = yield Statement(MAILS, values, MailRow, binary=True)
+    ordered = sorted(ids, key=attrgetter("int"))
+    between = {"first": ordered[0], "last": ordered[-1]}
+    values = {"ids": arrays.Uuids(ordered), **between}
+    # Tuples all along: there may be a hundred thousand letters.
+    if lock:
+        rows = yield Statement(LOCK_MAILS, values, binary=True)
+    else:
+        rows = yield Statement(MAILS, values, binary=True)
+    gone = {mail_id for (mail_id,) in (yield Statement(GONE, values, binary=True))}
     posts: dict[UUID, list[Posted]] = defaultdict(list)
     for mail_id, outcome, at, message_id in (yield Statement(POSTS, values, binary=True)):
         posts[mail_id].append(Posted(outcome, at, message_id))
@@ -126,44 +126,42 @@ def gathering(ids: Collection[UUID]) -> Script[dict[UUID, Facts]]:
     for root, mail_id, status in (yield Statement(KIN, values, binary=True)):
         kin[root].append(Kin(mail_id, status))
     held: dict[UUID, str] = {}
-    between = {"first": ordered[0], "last": ordered[-1]}
     for state, mail_ids in (yield Statement(HOLDERS, between, binary=True)):
         held.update(dict.fromkeys(mail_ids, state))
-    return {
-        row.mail_id: Facts(
-            mail_id=row.mail_id,
-            cycle=row.cycle,
-            status=row.status,
-            stream=row.stream,
-            recipients=recipients(row.to_line, row.cc_line, row.bcc_line),
-            finished_at=row.finished_at,
-            is_expired=row.is_expired,
-            has_content=row.has_content,
-            held_by=held.get(row.mail_id),
-            posts=tuple(posts[row.mail_id]) if row.mail_id in posts else (),
-            told=tuple(told[row.mail_id]) if row.mail_id in told else (),
-            kin=tuple(kin[row.mail_id]) if row.mail_id in kin else (),
+    facts = {}
+    for mail_id, cycle, status, stream, to_line, cc_line, bcc_line, finished_at, is_expired, crashes in rows:
+        facts[mail_id] = Facts(
+            mail_id,
+            cycle,
+            status,
+            stream,
+            recipients(to_line, cc_line, bcc_line),
+            finished_at,
+            is_expired,
+            not gone or mail_id not in gone,
+            crashes,
+            held.get(mail_id) if held else None,
+            tuple(posts[mail_id]) if posts and mail_id in posts else (),
+            tuple(told[mail_id]) if told and mail_id in told else (),
+            tuple(kin[mail_id]) if kin and mail_id in kin else (),
         )
-        for row in rows
-    }
+    return facts
 
 
 def finding_suppressed(facts: Iterable[Facts]) -> Script[set[tuple[str, str]]]:
     """Give those of their recipients, each with the stream, that must not be mailed now."""
-    asked = sorted({(one.stream, address) for one in facts for address in one.recipients.all})
-    if not asked:
-        return set()
-    values = {
-        "streams": arrays.Texts([stream for stream, _ in asked]),
-        "addresses": arrays.Texts([address for _, address in asked]),
-    }
-    return set((yield Statement(SUPPRESSED, values)))
+    of_stream: dict[str, set[str]] = defaultdict(set)
+    for one in facts:
+        of_stream[one.stream].update(one.recipients.all)
+    suppressed = set()
+    for stream, addresses in of_stream.items():
+        values = {"stream": stream, "addresses": arrays.Texts(sorted(addresses))}
+        suppressed.update((yield Statement(SUPPRESSED, values)))
+    return suppressed
 
 
 def judging(wanted: Sequence[Wanted]) -> Script[list[Outcome]]:
     """Say what replaying each of these mails would come to, from the database alone; nothing changes."""
-    if not wanted:
-        return []
     facts = yield from gathering({each.mail_id for each in wanted})
     suppressed = yield from finding_suppressed(facts.values())
     return [_outcome(each, facts, suppressed) for each in wanted]
@@ -184,39 +182,43 @@ def replaying(wanted: Sequence[Wanted], *, detail: str, most: int | None = None)
     takes up a mail that has ended. `detail` is for the events: who ordered it. With `most`, the list ends where so many
     were replayed.
     """
-    locked = yield from moves.locking({each.mail_id for each in wanted})
-    outcomes = yield from judging(wanted)
+    facts = yield from gathering({each.mail_id for each in wanted}, lock=True)
+    suppressed = yield from finding_suppressed(facts.values())
+    outcomes = [_outcome(each, facts, suppressed) for each in wanted]
     if most is not None:
         outcomes = outcomes[: end(outcomes, most)]
-    was = {mail.mail_id: mail for mail in locked}
-    again = dict.fromkeys(one.mail_id for one in outcomes if one.judged.verdict is Verdict.WOULD_SEND)
-    yield from moves.applying([_replayed(was[mail_id], detail) for mail_id in sorted(again)])
+    again = {one.mail_id for one in outcomes if one.judged.verdict is Verdict.WOULD_SEND}
+    yield from moves.applying(
+        [_replayed(known, detail) for known in facts.values() if known.mail_id in again]
+    )
     return outcomes
 
 
 def judging_discards(wanted: Sequence[Wanted]) -> Script[list[Outcome]]:
     """Say what giving each of these mails up would come to; nothing changes."""
     facts = yield from gathering({each.mail_id for each in wanted})
-    return [
-        Outcome(each.mail_id, None, None, NO_SUCH_MAIL)
-        if (known := facts.get(each.mail_id)) is None
-        else Outcome(each.mail_id, known.cycle, known.status, judge_discard(known, cycle=each.cycle))
-        for each in wanted
-    ]
+    return [_discarded(each, facts) for each in wanted]
+
+
+def _discarded(wanted: Wanted, facts: Mapping[UUID, Facts]) -> Outcome:
+    known = facts.get(wanted.mail_id)
+    if known is None:
+        return Outcome(wanted.mail_id, None, None, NO_SUCH_MAIL)
+    return Outcome(wanted.mail_id, known.cycle, known.status, judge_discard(known, cycle=wanted.cycle))
 
 
 def discarding(wanted: Sequence[Wanted], *, detail: str, most: int | None = None) -> Script[list[Outcome]]:
     """Give dead mails up, in the caller's transaction: canceled, and their content goes. As `replaying` else."""
-    locked = yield from moves.locking({each.mail_id for each in wanted})
-    outcomes = yield from judging_discards(wanted)
+    facts = yield from gathering({each.mail_id for each in wanted}, lock=True)
+    outcomes = [_discarded(each, facts) for each in wanted]
     if most is not None:
         outcomes = outcomes[: end(outcomes, most)]
     going = {one.mail_id for one in outcomes if one.judged.verdict is Verdict.WOULD_DISCARD}
     yield from moves.applying(
         [
-            Move(mail.mail_id, mail.status, Cause.DISCARDED, reason="discarded", detail=detail)
-            for mail in locked
-            if mail.mail_id in going
+            Move(known.mail_id, known.status, Cause.DISCARDED, reason="discarded", detail=detail)
+            for known in facts.values()
+            if known.mail_id in going
         ]
     )
     return outcomes
@@ -233,16 +235,10 @@ def end(outcomes: Sequence[Outcome], most: int) -> int:
     return len(outcomes)
 
 
-def _replayed(mail: Locked, detail: str) -> Move:
+def _replayed(known: Facts, detail: str) -> Move:
     # Who has killed a worker before stays alone: the MOVE forgets its crashes, its next batch does not.
-    return Move(
-        mail.mail_id,
-        mail.status,
-        Cause.REPLAYED,
-        detail=detail,
-        due_s=0.0,
-        at_most=1 if mail.crashes else None,
-    )
+    at_most = 1 if known.crashes else None
+    return Move(known.mail_id, known.status, Cause.REPLAYED, detail=detail, due_s=0.0, at_most=at_most)
 
 
 judged = blocking(judging)

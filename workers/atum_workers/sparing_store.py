@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import tuple_row
 
-from atum_schema import arrays, moves, replaying_store
+from atum_schema import arrays, moves
 from atum_schema.moves import Move
 from atum_schema.status import Cause
 from atum_workers import sparing
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from atum_schema.document_content import Content
     from atum_workers.sparing import Spared
 
+SUPPRESSED = """
+SELECT s.stream, s.address
+FROM unnest(%(streams)s::text[], %(addresses)s::text[]) AS r(stream, address)
+JOIN atum.suppression s ON s.stream = r.stream AND s.address = r.address
+WHERE s.suppressed
+"""
+
 
 def suppressed(connection: Connection, recipients: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Give those of the recipients, each with the stream, that must not be mailed now."""
@@ -29,7 +36,7 @@ def suppressed(connection: Connection, recipients: Collection[tuple[str, str]]) 
             "streams": arrays.Texts([stream for stream, _ in recipients]),
             "addresses": arrays.Texts([address for _, address in recipients]),
         }
-        return set(cursor.execute(replaying_store.SUPPRESSED, values).fetchall())
+        return set(cursor.execute(SUPPRESSED, values).fetchall())
 
 
 def leave_out(

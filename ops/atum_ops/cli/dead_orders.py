@@ -121,17 +121,18 @@ def _order(
 ) -> None:
     letters = Letters(selection=selection, code=code, limit=limit)
     _check(letters, ids, every=every, resumed=resumed)
-    with database.connect(settings.load_database_url(), name="cli") as connection:
-        if resumed is not None:
-            operation = operations.find(connection, resumed, kind.value)
-            _carry_out(connection, operation, f"operator:{by}", rate, form)
-            return
+    url = settings.load_database_url()
+    with database.connect(url, name="cli") as connection:
         if ids:
             letters = orders.of_mails(connection, ids, limit=limit)
-        if not yes:
-            _say(kind, orders.would_become(connection, kind, letters), form)
+        if resumed is not None:
+            operation = operations.find(connection, resumed, kind.value)
+        elif yes:
+            operation = orders.begin(connection, kind, letters, actor=f"operator:{by}", note=note)
+        else:
+            with database.pool(url, name="cli", size=orders.CONNECTIONS) as pool:
+                _say(kind, orders.would_become(pool, kind, letters), form)
             return
-        operation = orders.begin(connection, kind, letters, actor=f"operator:{by}", note=note)
         _carry_out(connection, operation, f"operator:{by}", rate, form)
 
 

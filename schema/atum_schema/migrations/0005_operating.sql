@@ -18,7 +18,7 @@ CREATE TABLE atum.held (
 INSERT INTO atum.held (mail_id) SELECT id FROM atum.mail WHERE status = 'held';
 
 CREATE INDEX dead_letter_at ON atum.dead_letter (dead_at, mail_id);
-INSERT INTO atum.maintenance (name) VALUES ('sweep_dead');
+INSERT INTO atum.maintenance (name, due_at) VALUES ('sweep_dead', clock_timestamp() + interval '1 hour');
 
 -- Every transition, counted where it is made: one row per statement and kind, so that nobody waits for a counter's row.
 -- A task adds them up.
