@@ -66,6 +66,7 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/suppression_list.py",
             ROOT / "schema/atum_schema/suppression_orders.py",
             ROOT / "ops/atum_ops/dead_store.py",
+            *(ROOT / "ops/atum_ops/mails").glob("*_store.py"),
             ROOT / "workers/atum_workers/proof.py",
             ROOT / "workers/atum_workers/pull.py",
         ]

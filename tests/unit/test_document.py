@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.resources import files
 from typing import Any
@@ -25,6 +26,7 @@ from atum_schema.document import (
     mail_from_document,
     mail_to_document,
 )
+from atum_schema.document_content import mail_of
 from atum_schema.document_fields import READERS, WRITERS
 from atum_schema.errors import MailRejected
 from atum_schema.mail import Attachment, Header, Mail, OnUnknown, TrackLinks
@@ -85,6 +87,21 @@ def test_every_mail_reads_back_as_itself(mail: Mail) -> None:
 @given(_MAILS)
 def test_every_written_document_follows_the_schema(mail: Mail) -> None:
     _VALIDATOR.validate(mail_to_document(mail))
+
+
+@settings(max_examples=40, deadline=None)
+@given(_MAILS)
+def test_stored_content_makes_the_mail_again(mail: Mail) -> None:
+    content = content_of(mail)
+    again = mail_of(decode_content(content))
+    assert content_of(again) == content
+    outside = {"lane", "send_at", "expires_at", "idempotency_key", "on_unknown"}
+    for name in {each.name for each in fields(Mail)} - outside - {"text", "html"}:
+        assert getattr(again, name) == getattr(mail, name), name
+    assert all(getattr(again, name) is None for name in outside)
+    # An empty body is none, and a mail with HTML alone has had its text since it was stored.
+    assert again.html == (mail.html or None)
+    assert not mail.text or again.text == mail.text
 
 
 def test_schema_parser_and_mail_know_the_same_fields() -> None:

@@ -313,22 +313,26 @@ _OF: Final[Mapping[str, Callable[[Facts], _Answer]]] = {
 
 
 def _evidence(facts: Facts) -> list[str]:
+    """Tell what happened, in order of time: each line is a row that was written then."""
     mail = facts.mail
-    lines = [f"{_time(mail['accepted_at'])}: accepted from {mail['client']}, for the lane {mail['lane']}."]
-    lines += [_post(attempt) for attempt in facts.attempts]
-    lines += [
-        f"{_time(event['at'])}: {_CAUSES[event['cause']]}{_said(event['detail'])}."
+    told = [(mail["accepted_at"], f"accepted from {mail['client']}, for the lane {mail['lane']}")]
+    told += [(attempt.posting_at, _post(attempt)) for attempt in facts.attempts]
+    told += [
+        (event["at"], _CAUSES[event["cause"]] + _said(event["detail"]))
         for event in facts.view.events
         if event["cause"] in _CAUSES
     ]
-    for recipient in facts.view.recipients:
-        lines += [
-            f"{_time(fact['told_at'] or fact['noted_at'])}: {recipient['address'] or 'a recipient'} "
-            f"{fact['kind'].replace('_', ' ')}{_said(fact['detail'])} (by {fact['source'].replace('_', ' ')})."
-            for fact in recipient["facts"]
-        ]
-    # Each line begins with its time, to the second; within one, the order above is the order of things.
-    return sorted(lines, key=lambda line: line[: len("2026-01-01 00:00:00")])
+    told += [
+        (fact["told_at"] or fact["noted_at"], _fact(recipient["address"], fact))
+        for recipient in facts.view.recipients
+        for fact in recipient["facts"]
+    ]
+    return [f"{_time(at)}: {words}." for at, words in sorted(told, key=lambda one: one[0])]
+
+
+def _fact(address: str, fact: Mapping[str, Any]) -> str:
+    kind, source = fact["kind"].replace("_", " "), fact["source"].replace("_", " ")
+    return f"{address or 'a recipient'} {kind}{_said(fact['detail'])} (by {source})"
 
 
 _CAUSES: Final = {
@@ -367,7 +371,7 @@ def _post(attempt: Attempt) -> str:
         "unknown": "nobody knows whether it was taken",
     }[attempt.outcome]
     account = f" to {attempt.account}" if attempt.account else ""
-    return f"{_time(attempt.posting_at)}: posted{account}: {answer}: {meaning}{_said(attempt.detail)}."
+    return f"posted{account}: {answer}: {meaning}{_said(attempt.detail)}"
 
 
 def _said(detail: str | None) -> str:

@@ -10,6 +10,7 @@ from psycopg.rows import args_row, tuple_row
 from atum_ops.selection import MATCHES, STATUS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from atum_ops.selection import Selection
@@ -69,9 +70,8 @@ WHERE m.id < %(before)s AND m.id >= %(first)s AND m.id < %(last)s
 ORDER BY m.id DESC OFFSET %(scan)s - 1 LIMIT 1
 """
 
-_COLUMNS: Final = (
-    """
-SELECT m.id, m.accepted_at, """  # noqa: S608
+_MAILS: Final = (
+    """ m.id, m.accepted_at, """  # noqa: S608
     + STATUS
     + """ AS status, m.client, m.lane, m.stream, m.sender, m.to_line AS to, m.cc_line AS cc, m.bcc_line AS bcc, m.subject,
        m.tag, m.attempts, m.tries, m.cycle, a.http_status, a.code AS error_code, m.reason, m.detail,
@@ -83,7 +83,8 @@ LEFT JOIN LATERAL (
 )
 
 PAGE: Final = (
-    _COLUMNS
+    "SELECT"
+    + _MAILS
     + """
 WHERE m.id >= %(bottom)s AND m.id < %(before)s AND m.id >= %(first)s AND m.id < %(last)s AND """
     + MATCHES
@@ -106,7 +107,8 @@ ORDER BY id DESC LIMIT %(scan)s
 """
 
 PAGE_OF: Final = (
-    _COLUMNS
+    "SELECT"
+    + _MAILS
     + """
 WHERE m.id = ANY(%(ids)s) AND """
     + MATCHES
@@ -125,24 +127,37 @@ def page(
     scan: int = SCANNED,
 ) -> Page:
     """Give up to `limit` mails that match and are older than `before`, having looked at `scan` at most."""
-    values: dict[str, Any] = {
-        **selection.values(), "before": before or NEWEST, "limit": limit, "scan": scan,
-    }  # fmt: skip
+    values = {**selection.values(), "before": before or NEWEST, "limit": limit, "scan": scan}
     wanted = values["statuses"]
-    by_work = wanted is not None and _BY_WORK.issuperset(wanted)
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        if by_work:
-            ids = [row[0] for row in cursor.execute(NEAREST, values)]
-            bottom = ids[-1] if len(ids) == scan else None
-        else:
-            row = cursor.execute(REACH, values).fetchone()
-            bottom = None if row is None else row[0]
-    with connection.cursor(row_factory=args_row(Logged)) as rows:
-        if by_work:
-            found = rows.execute(PAGE_OF, {**values, "ids": ids}).fetchall()
-        else:
-            found = rows.execute(PAGE, {**values, "bottom": bottom or _OLDEST}).fetchall()
+    if wanted is not None and _BY_WORK.issuperset(wanted):
+        ids = _nearest(connection, values)
+        bottom = ids[-1] if len(ids) == scan else None
+        found = _page_of(connection, {**values, "ids": ids})
+    else:
+        bottom = _reach(connection, values)
+        found = _page(connection, {**values, "bottom": bottom or _OLDEST})
     return Page(found, found[-1].id if len(found) == limit else bottom)
+
+
+def _reach(connection: Connection, values: Mapping[str, Any]) -> UUID | None:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(REACH, values).fetchone()
+    return None if row is None else row[0]
+
+
+def _page(connection: Connection, values: Mapping[str, Any]) -> list[Logged]:
+    with connection.cursor(row_factory=args_row(Logged)) as cursor:
+        return cursor.execute(PAGE, values).fetchall()
+
+
+def _nearest(connection: Connection, values: Mapping[str, Any]) -> list[UUID]:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return [mail_id for (mail_id,) in cursor.execute(NEAREST, values)]
+
+
+def _page_of(connection: Connection, values: Mapping[str, Any]) -> list[Logged]:
+    with connection.cursor(row_factory=args_row(Logged)) as cursor:
+        return cursor.execute(PAGE_OF, values).fetchall()
 
 
 BOUNDS: Final = """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg.rows import args_row, tuple_row
 
 from atum_ops.selection import MATCHES, STATUS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
     from atum_ops.selection import Selection
@@ -72,6 +73,13 @@ SELECT m.id FROM atum.mail m WHERE m.id > %(after)s AND m.id >= %(first)s AND m.
 ORDER BY m.id OFFSET %(scan)s - 1 LIMIT 1
 """
 
+
+def _reached(connection: Connection, values: Mapping[str, Any]) -> UUID | None:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(REACHED, values).fetchone()
+    return None if row is None else row[0]
+
+
 COUNT: Final = (
     """
 SELECT """  # noqa: S608
@@ -90,9 +98,7 @@ GROUP BY 1, 2
 def count(connection: Connection, selection: Selection, *, after: UUID) -> tuple[list[Counted], UUID | None]:
     """Count mails that match behind `after`, by status; with where to go on, None at the end."""
     values = {**selection.values(), "after": after, "scan": _COUNTED}
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(REACHED, values).fetchone()
-    until = None if row is None else row[0]
+    until = _reached(connection, values)
     with connection.cursor(row_factory=args_row(Counted)) as counting:
         found = counting.execute(COUNT, {**values, "until": until or values["last"]}).fetchall()
     return found, until

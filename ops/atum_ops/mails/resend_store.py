@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.rows import args_row, tuple_row
 
 from atum_ops.mails import resending
-from atum_ops.mails.explaining import Child
-from atum_ops.mails.why_store import CHILDREN
+from atum_ops.mails.why_store import children as children_of
 from atum_schema import audit, moves
 from atum_schema.accept import Accepted, accepting
 from atum_schema.acceptance import LanePolicy, Offer, prepare
@@ -98,7 +97,7 @@ def resend(
     origin = _origin(connection, order.mail_id)
     if not locked or origin is None:
         raise MailNotFound(f"no mail has the id {order.mail_id}")
-    children = _children(connection, order.mail_id)
+    children = children_of(connection, order.mail_id)
     # What stands against it for good comes first, then what can be overruled.
     resending.check_content(order.mail_id, origin.status, there=origin.body is not None)
     old = _old(order.mail_id, origin, keyring, lanes)
@@ -155,11 +154,6 @@ def _record(connection: Connection, order: Order, new_id: UUID, found: Sequence[
 def _origin(connection: Connection, mail_id: UUID) -> Origin | None:
     with connection.cursor(row_factory=args_row(Origin)) as cursor:
         return cursor.execute(ORIGIN, {"id": mail_id}).fetchone()
-
-
-def _children(connection: Connection, mail_id: UUID) -> list[Child]:
-    with connection.cursor(row_factory=args_row(Child)) as cursor:
-        return cursor.execute(CHILDREN, {"id": mail_id}).fetchall()
 
 
 def _known(connection: Connection, client: str, key: str) -> UUID | None:

@@ -21,7 +21,20 @@ SELECT batch_id AS batch, account, outcome, charged, posting_at, http_status, co
 FROM atum.attempt WHERE mail_id = %(id)s ORDER BY posting_at
 """
 
+
+def attempts(connection: Connection, mail_id: UUID) -> list[Attempt]:
+    """Give all POSTs of a mail, in order of time."""
+    with connection.cursor(row_factory=args_row(Attempt)) as cursor:
+        return cursor.execute(ATTEMPTS, {"id": mail_id}).fetchall()
+
+
 CHILDREN = "SELECT id, status FROM atum.mail WHERE resent_from = %(id)s ORDER BY id"
+
+
+def children(connection: Connection, mail_id: UUID) -> list[Child]:
+    """Give the mails that sent this one again, in order."""
+    with connection.cursor(row_factory=args_row(Child)) as cursor:
+        return cursor.execute(CHILDREN, {"id": mail_id}).fetchall()
 
 
 class Beside(NamedTuple):
@@ -52,29 +65,23 @@ LEFT JOIN LATERAL (SELECT account, search_at, searches FROM atum.batch WHERE mai
 WHERE m.id = %(id)s
 """
 
-SUPPRESSED_OF = """
-SELECT s.address FROM atum.recipient_event e JOIN atum.suppression s ON s.address = e.recipient
-WHERE e.mail_id = %(id)s AND e.kind = 'suppressed' AND s.stream = %(stream)s AND s.suppressed
-ORDER BY s.address
-"""
+
+def _beside(connection: Connection, mail_id: UUID) -> Beside | None:
+    with connection.cursor(row_factory=args_row(Beside)) as cursor:
+        return cursor.execute(BESIDE, {"id": mail_id}).fetchone()
 
 
 def facts(connection: Connection, mail_id: UUID) -> Facts:
     """Read all that explains a mail. Raises `MailNotFound`."""
     view = reading.mail(connection, mail_id)
-    with connection.cursor(row_factory=args_row(Beside)) as cursor:
-        beside = cursor.execute(BESIDE, {"id": mail_id}).fetchone()
+    beside = _beside(connection, mail_id)
     if view is None or beside is None:
         raise MailNotFound(f"no mail has the id {mail_id}")
-    with connection.cursor(row_factory=args_row(Attempt)) as attempts:
-        posts = attempts.execute(ATTEMPTS, {"id": mail_id}).fetchall()
-    with connection.cursor(row_factory=args_row(Child)) as children:
-        copies = children.execute(CHILDREN, {"id": mail_id}).fetchall()
     return Facts(
         view=view,
         now=beside.now,
-        attempts=posts,
-        children=copies,
+        attempts=attempts(connection, mail_id),
+        children=children(connection, mail_id),
         account=beside.account,
         resent_from=beside.resent_from,
         on_unknown=beside.on_unknown,
