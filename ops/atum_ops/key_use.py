@@ -163,6 +163,7 @@ def document(found: Status) -> dict[str, Any]:
             "began_at": last.began_at.isoformat(),
             "ended_at": last.ended_at.isoformat(),
             "reencrypted": last.changed,
+            "late": last.late,
             "keys": last.keys,
             "unreadable": last.unreadable,
         },

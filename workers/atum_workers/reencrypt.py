@@ -67,9 +67,10 @@ class Reencryption:
         if progress.walk is None or progress.walk.active != active:
             with self.pool.connection() as connection:
                 asked = store.asked(connection, active=active)
-                if not walking.should_begin(progress, active, asked=asked):
+                now = store.clock(connection)
+                if not walking.should_begin(progress, active, asked=asked, now=now):
                     return self._not_now(progress)
-                walking.begun(progress, active, store.clock(connection))
+                walking.begun(progress, active, now)
             lease.go_on(walking.dumped(progress))
             log.info("reencrypt: everything that is stored comes under key %s", active)
         until = time.monotonic() + self.run_s
@@ -134,7 +135,7 @@ class Reencryption:
                     walk.unreadable[row.key_id] += 1
                 else:
                     anew.append((row, self.keyring.encrypt(row.id, content)))
-            walk.stale += len(anew)
+            walk.found(row.id for row, _ in anew)
             walk.changed += store.replace(connection, shelf, anew, active=walk.active, head=HEAD)
 
     def _end(self, connection: Connection, progress: Progress, walk: Walk, lease: Lease) -> None:
@@ -145,5 +146,11 @@ class Reencryption:
             words = ", ".join(f"{number} under {key}" for key, number in sorted(done.unreadable.items()))
             log.error(
                 "reencrypt: what cannot be read stays as it is: %s; look: atum-mailer keys status", words
+            )
+        if done.late:
+            log.warning(
+                "reencrypt: %d rows came under another key meanwhile: a part has not been given the new"
+                " ATUM_CONTENT_KEYS yet",
+                done.late,
             )
         log.info("reencrypt: all else is under key %s: %d rows encrypted anew", walk.active, walk.changed)

@@ -1,23 +1,28 @@
 """A walk over everything that is encrypted: where it is, what it has come to, and when one begins. Pure.
 
-It goes over all rows, and again until a pass finds none that is under another key and can be read: what was stored
-behind its back, by a part that still had the old key first, is found by the next pass.
+It goes over all rows, and again until a pass finds none from before the walk that is under another key and can be read: what
+was committed behind its back is found by the next pass. What a part that still has the old key first has stored since
+is encrypted anew as well, and counted: then the walk is done again, later, by itself.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from atum_schema.ids import first_mail_id
 from atum_workers.reencrypt_store import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from atum_workers.reencrypt_store import Seen
+
+
+_AGAIN: Final = timedelta(hours=1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +43,18 @@ class Walk:
     #: Of this pass: rows looked at by their key, those under another key that can be read, those that cannot.
     keys: Counter[str] = field(default_factory=Counter)
     stale: int = 0
+    #: The same, stored since the walk began.
+    late: int = 0
     unreadable: Counter[str] = field(default_factory=Counter)
+
+    def found(self, ids: Iterable[UUID]) -> None:
+        """Count rows that were under another key and could be read."""
+        began = first_mail_id(self.began_at)
+        for one in ids:
+            if one < began:
+                self.stale += 1
+            else:
+                self.late += 1
 
     @property
     def counts(self) -> dict[str, int]:
@@ -47,6 +63,7 @@ class Walk:
             "looked_at": self.keys.total(),
             "reencrypted": self.changed,
             "unreadable": self.unreadable.total(),
+            "late": self.late,
         }
 
     def again(self, now: datetime) -> None:
@@ -54,7 +71,8 @@ class Walk:
         self.passes += 1
         self.pass_began_at = now
         self.shelf, self.after = 0, FIRST
-        self.keys, self.unreadable, self.stale = Counter(), Counter(), 0
+        self.keys, self.unreadable = Counter(), Counter()
+        self.stale = self.late = 0
 
 
 class Ended(NamedTuple):
@@ -66,7 +84,9 @@ class Ended(NamedTuple):
     seen_at: datetime
     ended_at: datetime
     changed: int
-    #: Rows by their key, and those that cannot be read.
+    #: Rows that came under another key since then; they are under this one now.
+    late: int
+    #: Rows by the key that they had, and those that cannot be read.
     keys: dict[str, int]
     unreadable: dict[str, int]
 
@@ -83,15 +103,16 @@ class Progress:
     ended: Ended | None = None
 
 
-def should_begin(progress: Progress, active: str, *, asked: bool) -> bool:
-    """Whether a walk to this key begins.
+def should_begin(progress: Progress, active: str, *, asked: bool, now: datetime) -> bool:
+    """Whether a walk to this key begins; again after an hour when rows came under another key during the last one.
 
     Not by itself when a later walk has left that key behind: then this process has not been given the new one yet.
     """
     if asked:
         return True
-    if progress.ended is not None and progress.ended.active == active and progress.walk is None:
-        return False
+    last = progress.ended
+    if last is not None and last.active == active and progress.walk is None:
+        return bool(last.late) and now - last.ended_at >= _AGAIN
     return active not in progress.retired
 
 
@@ -116,6 +137,7 @@ def ended(progress: Progress, now: datetime) -> Ended:
         seen_at=walk.pass_began_at,
         ended_at=now,
         changed=walk.changed,
+        late=walk.late,
         keys=dict(walk.keys),
         unreadable=dict(walk.unreadable),
     )
@@ -151,6 +173,7 @@ def dumped(progress: Progress) -> dict[str, Any]:
             "after": str(walk.after),
             "keys": dict(walk.keys),
             "stale": walk.stale,
+            "late": walk.late,
             "unreadable": dict(walk.unreadable),
         },
         "ended": None
@@ -181,6 +204,7 @@ def loaded(document: Mapping[str, Any]) -> Progress:
             after=UUID(walk["after"]),
             keys=Counter(walk["keys"]),
             stale=walk["stale"],
+            late=walk["late"],
             unreadable=Counter(walk["unreadable"]),
         ),
         ended=last

@@ -122,6 +122,12 @@ def rotate(*, here: bool, note: str | None, by: str, yes: bool, form: str) -> No
             f"everything that can be read is under key {keyring.active}:"
             f" {done.counts.get('reencrypted', 0):,} encrypted anew, {done.counts.get('looked_at', 0):,} looked at"
         )
+    if done.counts.get("late"):
+        click.echo(
+            f"{done.counts['late']:,} came under another key meanwhile: restart the parts and applications that still"
+            " have another key first, and repeat it",
+            err=True,
+        )
     if done.counts.get("unreadable"):
         click.echo(
             f"atum-mailer: {done.counts['unreadable']:,} cannot be read and stay as they are;"
