@@ -22,6 +22,7 @@ from atum_ops.health import (
     webhooks,
 )
 from atum_ops.health.findings import Finding, bad, unknown
+from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -89,6 +90,8 @@ def _away(check: Check, error: psycopg.OperationalError) -> Finding:
 def _look(check: Check, surroundings: Surroundings) -> list[Finding]:
     try:
         return check.look(surroundings)
+    except SettingsError as error:
+        return [bad(check.name, str(error), "correct the setting, see docs/settings.md")]
     except psycopg.errors.UndefinedTable:
         return [bad(check.name, "a table that it needs does not exist", "atum-mailer migrate")]
     except psycopg.errors.QueryCanceled:

@@ -26,7 +26,7 @@ class Server(NamedTuple):
 SERVER: Final = """
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_replica,
        current_setting('fsync')::boolean AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
-       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int AS connections,
+       (SELECT sum(numbackends) FROM pg_stat_database)::int AS connections,
        current_setting('max_connections')::int AS most_connections
 """
 
