@@ -119,9 +119,11 @@ class LaneCounts(NamedTuple):
 
 LANES: Final = """
 SELECT lane,
-       coalesce(sum(number) FILTER (WHERE from_status <> ALL(%(ends)s) AND to_status = ANY(%(ends)s)), 0)::bigint,
-       coalesce(sum(number) FILTER (WHERE from_status <> ALL(%(proven)s) AND to_status = ANY(%(proven)s)), 0)::bigint,
-       coalesce(sum(number) FILTER (WHERE to_status = ANY(%(failed)s)), 0)::bigint
+       coalesce(sum(number) FILTER (WHERE from_status <> ALL(%(ends)s) AND to_status = ANY(%(ends)s)), 0)::bigint
+           AS finished,
+       coalesce(sum(number) FILTER (WHERE from_status <> ALL(%(proven)s) AND to_status = ANY(%(proven)s)), 0)::bigint
+           AS sent,
+       coalesce(sum(number) FILTER (WHERE to_status = ANY(%(failed)s)), 0)::bigint AS failed
 FROM atum.transitions
 WHERE at >= %(since)s AND from_status <> to_status
 GROUP BY lane ORDER BY lane

@@ -62,6 +62,8 @@ class Heartbeat(threading.Thread):
         self._url = database_url
         self._kind = kind
         self._every_s = every_s
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._version = version("atum-mailer")
         self._id = uuid.uuid4()
         self._closing = threading.Event()
         self._complaints = Seldom()
@@ -111,8 +113,8 @@ class Heartbeat(threading.Thread):
         values = {
             "id": self._id,
             "kind": self._kind,
-            "name": f"{socket.gethostname()}:{os.getpid()}",
-            "version": version("atum-mailer"),
+            "name": self._name,
+            "version": self._version,
             "idle_s": None if worked is None else time.monotonic() - worked,
         }
         connection.execute(BEAT, values)

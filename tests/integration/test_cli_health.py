@@ -219,6 +219,12 @@ def test_content_that_no_key_opens_is_bad(place: Place) -> None:
     assert check(place, "keys", status=0)["keys"]["verdict"] == "unknown"
 
 
+def test_keys_that_cannot_be_read_hide_no_other_check(place: Place) -> None:
+    found = check(place, "keys", "backlog", status=1, ATUM_CONTENT_KEYS="k1:short")
+    assert (found["keys"]["verdict"], found["backlog"]["verdict"]) == ("bad", "good")
+    assert "short" not in str(found)
+
+
 def test_a_month_without_its_partition_and_mails_in_none_are_told(place: Place) -> None:
     """Weakness C13: what is kept, and for how long, is looked at."""
     assert check(place, "retention", status=0)["retention"]["verdict"] == "good"

@@ -6,15 +6,20 @@ B17 ("processed" was the difference of two backlogs).
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from atum_ops.running import runner
 from atum_ops.simulator.faults import FaultPlan
-from atum_schema import flow_store
+from atum_schema import flow_store, settings
 from tests.command_line import RETRYING, Place
+from tests.command_line import run as command
+from tests.system import System, letters
 
 if TYPE_CHECKING:
+    from atum_ops.running import Ran
     from atum_ops.simulator.process import SimulatorProcess
 
 
@@ -158,3 +163,36 @@ def test_a_rate_is_kept_and_waited_for(place: Place) -> None:
 @pytest.mark.parametrize("wrong", ["0", "-1", "soon", "1.5s"])
 def test_a_time_that_cannot_be_read_is_wrong_usage(place: Place, wrong: str) -> None:
     assert place.run("queue", "run", "--time", wrong).status == 2
+
+
+def test_many_of_them_share_the_work_and_nothing_is_sent_twice(
+    place: Place, simulator: SimulatorProcess
+) -> None:
+    """Weakness B17: each counts what it did itself, so that the counts add up."""
+    place.enqueue(400)
+    configured = settings.load_from({**place.environment, "ATUM_BATCH_MAILS": "10"})
+    done: list[Ran] = []
+
+    def work() -> None:
+        with runner(configured) as one:
+            ran = one.run(["transactional"], limit=None, time_s=30, progress=lambda _: None)
+        done.append(ran)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(ran.counts["sent"] for ran in done) == 400
+    summary = simulator.summary()
+    assert (summary.accepted, summary.distinct, summary.duplicates) == (400, 400, 0)
+    assert run(place)["sent"] == 0
+
+
+def test_it_may_run_beside_relays_and_workers(database_url: str, amqp_url: str) -> None:
+    with System(database_url=database_url, amqp_url=amqp_url, settings={"ATUM_BATCH_MAILS": "10"}) as system:
+        system.mailer.enqueue(letters(500))
+        answer = command("queue", "run", "--format=json", **system.environment)
+        assert answer.status == 0, answer
+        system.settled()
+        system.check(sent=500)

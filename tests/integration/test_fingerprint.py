@@ -20,7 +20,7 @@ FILE = Path(fingerprint.__file__).with_name(fingerprint.FILE)
 
 
 def test_the_list_is_what_the_migrations_make(place: Place) -> None:
-    """After a change of the migrations, make it anew: ATUM_FINGERPRINT=write pytest tests/integration/test_fingerprint.py."""
+    """After a change of the migrations, make it anew with: make fingerprint."""
     found = fingerprint.things(place.connection)
     if os.environ.get("ATUM_FINGERPRINT") == "write":
         FILE.write_text("\n".join(found) + "\n", "utf-8")

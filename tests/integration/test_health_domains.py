@@ -128,5 +128,6 @@ def test_without_either_the_check_says_what_to_set(place: Place) -> None:
 def test_a_dns_server_that_is_no_address_is_named(place: Place, wrong: str) -> None:
     place.enqueue(1)
     place.environment |= {"ATUM_DKIM_SELECTOR": "pm", "ATUM_DNS_SERVER": wrong}
-    answer = place.run("health", "check", "--only", "domains")
-    assert (answer.status, "ATUM_DNS_SERVER" in answer.err) == (1, True)
+    answer = place.run("health", "check", "--only", "domains", "--format=json")
+    (found,) = answer.json["checks"]
+    assert (answer.status, found["verdict"], "ATUM_DNS_SERVER" in found["found"]) == (1, "bad", True)

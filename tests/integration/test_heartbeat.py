@@ -5,13 +5,16 @@ Weakness B7: that nothing worked for hours was nowhere to be seen.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from atum_ops.stack.ports import free_port
 from atum_schema import heartbeat
 from atum_schema.heartbeat import Heartbeat
 from tests.nodes import eventually
+from tests.system import System
 
 if TYPE_CHECKING:
     from atum_ops.stack.postgres import PostgresNode
@@ -68,3 +71,24 @@ def test_processes_that_nobody_has_seen_for_a_day_are_forgotten(place: Place) ->
         )
     heartbeat.forget(place.connection)
     assert place.sql("SELECT name FROM atum.part") == [("23 hours",)]
+
+
+def test_every_part_that_runs_for_ever_tells_and_says_good_bye(database_url: str, amqp_url: str) -> None:
+    kinds = ["api", "intake", "relay", "webhooks", "worker"]
+    commands = {
+        "intake": ["intake"],
+        "api": ["api", "--port", str(free_port())],
+        "webhooks": ["api", "--only", "webhooks", "--port", str(free_port())],
+    }
+    settings = {"ATUM_WEBHOOK_BASIC": "user:a-long-password-for-tests"}
+    with System(database_url=database_url, amqp_url=amqp_url, settings=settings) as system:
+        running = [
+            system.start_part([sys.executable, "-m", "atum_ops", *words]) for words in commands.values()
+        ]
+        assert eventually(
+            lambda: sorted(kind for kind, worked, *_ in parts(database_url) if worked) == kinds, seconds=20
+        ), [part.output() for part in running]
+        for part in running:
+            assert part.stop() == 0
+        ended = sorted(kind for kind, _, has_ended, *_ in parts(database_url) if has_ended)
+        assert ended == sorted(commands)

@@ -64,7 +64,7 @@ def check(*, only: tuple[str, ...], offline: bool, form: str) -> None:
             bar.advance(task)
     verdict = overall(findings)
     _print(findings, verdict, form)
-    if checks.is_unreachable(findings):
+    if checks.is_unreachable(surroundings, only):
         sys.exit(UNREACHABLE)
     if verdict in {Verdict.WARNING, Verdict.BAD}:
         sys.exit(1)

@@ -156,6 +156,8 @@ def purge(
     """
     if (age is None) == (order is None):
         raise click.UsageError("give --older-than, or --resume with the id of an order")
+    if order is not None and lane is not None:
+        raise click.UsageError("an order that is taken up has its lane already: leave --lane out")
     with database.connect(settings.load_database_url(), name="cli") as connection:
         _exists(connection, lane)
         if order is not None:

@@ -9,6 +9,7 @@ import pika
 import pika.exceptions
 
 from atum_ops.health.findings import Finding, bad, good, unknown
+from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,12 @@ _ALARM: Final = "free memory or disk on the broker, see: rabbitmq-diagnostics al
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Any]:
-    """Connect to RabbitMQ. Raises pika's errors and `OSError` when it does not answer."""
-    parameters = pika.URLParameters(settings.need_amqp_url())
+    """Connect to RabbitMQ. Raises pika's errors and `OSError` when it does not answer, `SettingsError` for a wrong URL."""
+    try:
+        parameters = pika.URLParameters(settings.need_amqp_url())
+    except ValueError:
+        # Its own words may quote the password.
+        raise SettingsError("ATUM_AMQP_URL is not a RabbitMQ connection URL") from None
     parameters.socket_timeout = parameters.stack_timeout = _ANSWER_S
     parameters.blocked_connection_timeout = _BLOCKED_S
     parameters.connection_attempts = 1

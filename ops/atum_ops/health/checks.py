@@ -21,7 +21,8 @@ from atum_ops.health import (
     schema,
     webhooks,
 )
-from atum_ops.health.findings import Finding, Verdict, bad, unknown
+from atum_ops.health.findings import Finding, bad, unknown
+from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -67,24 +68,16 @@ _START: Final = "see that PostgreSQL runs and that ATUM_DATABASE_URL is right"
 
 def run(surroundings: Surroundings, only: Collection[str] = ()) -> Iterator[list[Finding]]:
     """Look at everything, or `only` what is named, one check after the other."""
-    away = _connect(surroundings)
+    surroundings.connect()
     for check in CHECKS:
         if only and check.name not in only:
             continue
         if check.outside and surroundings.offline:
             yield [unknown(check.name, "not looked at: --offline")]
-        elif check.inside and away is not None:
-            yield [_away(check, away)]
+        elif check.inside and surroundings.away is not None:
+            yield [_away(check, surroundings.away)]
         else:
             yield _look(check, surroundings)
-
-
-def _connect(surroundings: Surroundings) -> psycopg.OperationalError | None:
-    try:
-        surroundings.connect()
-    except psycopg.OperationalError as error:
-        return error
-    return None
 
 
 def _away(check: Check, error: psycopg.OperationalError) -> Finding:
@@ -97,6 +90,8 @@ def _away(check: Check, error: psycopg.OperationalError) -> Finding:
 def _look(check: Check, surroundings: Surroundings) -> list[Finding]:
     try:
         return check.look(surroundings)
+    except SettingsError as error:
+        return [bad(check.name, str(error), "correct the setting, see docs/settings.md")]
     except psycopg.errors.UndefinedTable:
         return [bad(check.name, "a table that it needs does not exist", "atum-mailer migrate")]
     except psycopg.errors.QueryCanceled:
@@ -106,9 +101,8 @@ def _look(check: Check, surroundings: Surroundings) -> list[Finding]:
         return [bad(check.name, f"the database refuses: {type(error).__name__}", remedy)]
 
 
-def is_unreachable(findings: Collection[Finding]) -> bool:
-    """Whether the database does not answer."""
-    return any(
-        each.name == database.NAME and each.verdict is Verdict.BAD and "does not answer" in each.found
-        for each in findings
+def is_unreachable(surroundings: Surroundings, only: Collection[str] = ()) -> bool:
+    """Whether something was to be looked at in the database, and it did not answer."""
+    return surroundings.away is not None and any(
+        check.inside and (not only or check.name in only) for check in CHECKS
     )

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg.rows import args_row, tuple_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from atum_schema.database import Connection
-
-
-def _rows(
-    connection: Connection,
-    statement: LiteralString,
-    row: Callable[..., Any],
-    values: Mapping[str, Any] | None = None,
-) -> list[Any]:
-    with connection.cursor(row_factory=args_row(row)) as cursor:
-        return cursor.execute(statement, values).fetchall()
 
 
 class Server(NamedTuple):
@@ -37,15 +26,15 @@ class Server(NamedTuple):
 SERVER: Final = """
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_replica,
        current_setting('fsync')::boolean AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
-       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int AS connections,
+       (SELECT sum(numbackends) FROM pg_stat_database)::int AS connections,
        current_setting('max_connections')::int AS most_connections
 """
 
 
 def server(connection: Connection) -> Server:
     """Ask how the server is set up."""
-    found: Server = _rows(connection, SERVER, Server)[0]
-    return found
+    with connection.cursor(row_factory=args_row(Server)) as cursor:
+        return next(cursor.execute(SERVER))
 
 
 NOW: Final = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
@@ -83,7 +72,8 @@ ORDER BY kind, seen_at DESC LIMIT 10000
 
 def parts(connection: Connection) -> list[Part]:
     """List the processes of the last day, the one seen last first within each kind."""
-    return _rows(connection, PARTS, Part)
+    with connection.cursor(row_factory=args_row(Part)) as cursor:
+        return cursor.execute(PARTS).fetchall()
 
 
 class TaskState(NamedTuple):
@@ -103,7 +93,8 @@ FROM atum.maintenance ORDER BY name
 
 def tasks(connection: Connection) -> list[TaskState]:
     """List the tasks."""
-    return _rows(connection, TASKS, TaskState)
+    with connection.cursor(row_factory=args_row(TaskState)) as cursor:
+        return cursor.execute(TASKS).fetchall()
 
 
 TASK_NAMES: Final = "SELECT name FROM atum.maintenance WHERE id = ANY(%(ids)s) ORDER BY name"
@@ -137,8 +128,8 @@ FROM atum.batch WHERE state = 'unknown'
 
 def settling(connection: Connection) -> Settling:
     """Ask about the batches whose outcome is unknown."""
-    found: Settling = _rows(connection, SETTLING, Settling)[0]
-    return found
+    with connection.cursor(row_factory=args_row(Settling)) as cursor:
+        return next(cursor.execute(SETTLING))
 
 
 UNPUBLISHED: Final = """
@@ -174,7 +165,8 @@ ORDER BY p.relname, c.relname
 
 def partitions(connection: Connection) -> list[Partition]:
     """List the partitions of the log."""
-    return _rows(connection, PARTITIONS, Partition)
+    with connection.cursor(row_factory=args_row(Partition)) as cursor:
+        return cursor.execute(PARTITIONS).fetchall()
 
 
 STRAYS: Final = "SELECT EXISTS (SELECT FROM atum.mail_default)"
@@ -203,7 +195,8 @@ ORDER BY stream, sender
 
 def used(connection: Connection, *, limit: int) -> list[Used]:
     """List what the newest mails use."""
-    return _rows(connection, USED, Used, {"limit": limit})
+    with connection.cursor(row_factory=args_row(Used)) as cursor:
+        return cursor.execute(USED, {"limit": limit}).fetchall()
 
 
 KEYS: Final = """

@@ -33,6 +33,7 @@ class Surroundings:
     def __init__(self, *, offline: bool = False) -> None:
         self.offline = offline
         self.settings, self.has_keys = _load()
+        self.away: psycopg.OperationalError | None = None
         self._stack = ExitStack()
         self._connection: Connection | None = None
         self._api: PostmarkApi | None = None
@@ -46,11 +47,14 @@ class Surroundings:
         self._stack.close()
 
     def connect(self) -> None:
-        """Connect to the database. Raises `psycopg.OperationalError` when it does not answer."""
+        """Connect to the database; `away` says afterwards why it does not answer, if it does not."""
         url = self.settings.database_url.get_secret_value()
-        self._connection = self._stack.enter_context(database.connect(url, name="health"))
-        # A look at a large log must not become a walk that nobody waits for.
-        self._connection.execute("SET statement_timeout = '10s'")
+        try:
+            self._connection = self._stack.enter_context(database.connect(url, name="health"))
+            # A look at a large log must not become a walk that nobody waits for.
+            self._connection.execute("SET statement_timeout = '10s'")
+        except psycopg.OperationalError as error:
+            self.away = error
 
     @property
     def connection(self) -> Connection:
