@@ -162,7 +162,6 @@ def _tables(picture: Picture) -> None:
     rows = [
         ("mails", f"{picture.retention_days} days, by month", _day(picture.oldest_mail)),
         ("content of sent mails", kept, _day(picture.content.oldest)),
-        ("months", None, str(picture.oldest_month) if picture.oldest_month else None),
     ]
     show.table("Retention", ["what", "kept", "oldest"], rows)
     _next_run(picture)
