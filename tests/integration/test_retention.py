@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -293,3 +295,13 @@ def test_a_worker_does_it_and_says_so_in_the_audit_log(place: Place, pool: Conne
 def test_the_database_itself_refuses_to_drop_a_month_that_is_young(place: Place, back: int) -> None:
     with pytest.raises(Exception, match="must be the first day of a month before last month"):
         place.sql("SELECT atum.drop_month(%(month)s, '{}', 10, 100)", month=month(back).day)
+
+
+def test_the_page_says_of_every_table_how_long_it_is_kept(place: Place) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "retention.md").read_text()
+    tables = place.sql(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'atum'::regnamespace"
+        " AND relkind IN ('r', 'p') AND NOT relispartition"
+    )
+    said = re.findall(r"`(\w+)`", text.partition("## What is kept")[2].partition("Outside Postgres:")[0])
+    assert sorted(name for (name,) in tables if name not in said) == []
