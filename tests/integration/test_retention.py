@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from atum_schema import database, live, maintenance, moves
+from atum_schema import database, live, maintenance, moves, retention_store
 from atum_schema.maintenance import Task
 from atum_schema.moves import Move
 from atum_schema.retention import PARENTS
@@ -160,8 +162,6 @@ def test_an_owner_that_the_scan_did_not_see_makes_a_month_too_thick_as_well(
     old = make(place, month(OLD))
     kept = ended_in(place, old, DEAD, 4)
     monkeypatch.setattr("atum_schema.retention.MOST_ASIDE", 3)
-    from atum_schema import retention_store
-
     assert retention_store.drop(place.connection, old, staying=[], number=4, actor="tests") is None
     assert counts(place, kept)["mail"] == 4
     assert names(OLD) <= partitions(place)
@@ -293,3 +293,27 @@ def test_a_worker_does_it_and_says_so_in_the_audit_log(place: Place, pool: Conne
 def test_the_database_itself_refuses_to_drop_a_month_that_is_young(place: Place, back: int) -> None:
     with pytest.raises(Exception, match="must be the first day of a month before last month"):
         place.sql("SELECT atum.drop_month(%(month)s, '{}', 10, 100)", month=month(back).day)
+
+
+def test_who_was_killed_after_a_month_was_dropped_leaves_no_content_behind(
+    place: Place, pool: ConnectionPool[Any]
+) -> None:
+    old = make(place, month(OLD))
+    ids = ended_in(place, old, SENT, 3)
+    place.sql(
+        "INSERT INTO atum.content (mail_id, key_id, body) SELECT unnest(%(ids)s::uuid[]), 'test', 'x'",
+        ids=ids,
+    )
+    assert retention_store.drop(place.connection, old, staying=[], number=3, actor="tests") == 0
+    assert counts(place, ids)["content"] == 3
+    assert retain(place, pool, privacy="full", content_retention_days=3650).contents == 3
+
+
+def test_the_page_says_of_every_table_how_long_it_is_kept(place: Place) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "retention.md").read_text()
+    tables = place.sql(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'atum'::regnamespace"
+        " AND relkind IN ('r', 'p') AND NOT relispartition"
+    )
+    said = re.findall(r"`(\w+)`", text.partition("## What is kept")[2].partition("Outside Postgres:")[0])
+    assert sorted(name for (name,) in tables if name not in said) == []

@@ -119,13 +119,15 @@ def _run(base: Settings, *, by: str, note: str | None) -> Retained:
         if begun is None:
             raise AtumError("a worker is at it; look again in a minute: atum-mailer retention status")
         lease = Lease(pool=pool, token=begun.token, progress=begun.progress, stopping=lambda: False)
-        failure: str | None = "interrupted"
+        failure: str | None = None
         try:
             order = operations.begin(connection, _KIND, actor=actor, reason=note, selection={})
             work = Retaining(pool=pool, settings=base, actor=actor, careful=True, told=told)
             retained = work.run(lease, everything=True)
             operations.end(connection, order.id, actor=actor, counts=_counts(retained))
-            failure = None
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
         finally:
             maintenance.end(connection, begun.token, due_s=0.0 if failure else 3600.0, failure=failure)
     return retained
@@ -160,7 +162,6 @@ def _tables(picture: Picture) -> None:
     rows = [
         ("mails", f"{picture.retention_days} days, by month", _day(picture.oldest_mail)),
         ("content of sent mails", kept, _day(picture.content.oldest)),
-        ("months", None, str(picture.oldest_month) if picture.oldest_month else None),
     ]
     show.table("Retention", ["what", "kept", "oldest"], rows)
     _next_run(picture)
