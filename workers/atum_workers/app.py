@@ -21,6 +21,7 @@ from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
 from atum_schema.steps import Reached, Step, go_on
+from atum_workers import smtp
 from atum_workers.broker import TicketBroker
 from atum_workers.deliver import Delivery
 from atum_workers.flow_reporter import FlowReporter
@@ -158,6 +159,8 @@ class Runtime(Middleware):
             if self._reporter is not None:
                 self._reporter.close()
             self._delivery.provider.close()
+            if self._delivery.smtp is not None:
+                self._delivery.smtp.close()
             if self._api is not None:
                 self._api.close()
             self._delivery.pool.close()
@@ -191,6 +194,7 @@ class Runtime(Middleware):
         return Delivery(
             pool=pool,
             provider=provider,
+            smtp=smtp.build(configured, reached=self._reached),
             keyring=self._keyring,
             policy=RetryPolicy(
                 attempts=configured.attempts,

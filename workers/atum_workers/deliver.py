@@ -27,6 +27,7 @@ from psycopg_pool import PoolTimeout
 from atum_schema import database
 from atum_schema.document_content import decode_content
 from atum_schema.errors import ContentUnreadable
+from atum_schema.fallback import SMTP
 from atum_schema.ids import new_token
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
@@ -51,6 +52,8 @@ T = TypeVar("T")
 
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
+# Until a ticket comes again that may find a worker with other settings.
+_ELSEWHERE_DELAY_S: Final = 5.0
 
 
 def unheard(lane: str, account: str, outcomes: list[Outcome], began: float) -> None:
@@ -73,6 +76,7 @@ class Ready(NamedTuple):
     deadline: Deadline
     lane: str
     account: str
+    provider: Provider
     letters: list[Letter]
 
 
@@ -97,6 +101,7 @@ class Delivery:
     """Everything that delivering needs; built once, used by all threads."""
 
     pool: ConnectionPool[Connection]
+    #: Takes the batches of all accounts but that of the SMTP relay …
     provider: Provider
     keyring: Keyring
     policy: RetryPolicy
@@ -118,6 +123,8 @@ class Delivery:
     #: Told the lane, account and outcomes of each request, and when it began by `time.monotonic`; must not raise.
     answered: Callable[[str, str, list[Outcome], float], None] = unheard
     reached: Reached = go_on
+    #: … which takes its own; None where this worker knows none.
+    smtp: Provider | None = None
 
     def deliver(self, batch: UUID) -> None:
         """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
@@ -138,7 +145,7 @@ class Delivery:
             return
         self.reached(Step.MARKED)
         began = time.monotonic()
-        outcomes = self.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
+        outcomes = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
         self.answered(ready.lane, ready.account, outcomes, began)
         self.reached(Step.ANSWERED)
         written = [
@@ -193,8 +200,23 @@ class Delivery:
         marked = self._mark(connection, batch, token, deadline, letters)
         if marked is None:
             return None
+        provider = self.smtp if marked.account == SMTP else self.provider
+        if provider is None:
+            if self.complaints.due():
+                log.warning(
+                    "batch %s is for the SMTP relay, and ATUM_SMTP_URL is not set here: given back", batch
+                )
+            self._give_back(connection, batch, token, delay_s=_ELSEWHERE_DELAY_S)
+            return None
         posted = [letters[mail_id] for mail_id in marked.mail_ids]
-        return Ready(token=token, deadline=deadline, lane=marked.lane, account=marked.account, letters=posted)
+        return Ready(
+            token=token,
+            deadline=deadline,
+            lane=marked.lane,
+            account=marked.account,
+            provider=provider,
+            letters=posted,
+        )
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:

@@ -85,7 +85,7 @@ def _sent(item: store.Item, answer: Accepted, verdict: Verdict) -> store.Result:
         None,
         None,
         answer.remark,
-        200,
-        0,
+        answer.http_status,
+        answer.code,
         answer.message_id,
     )
