@@ -52,8 +52,8 @@ T = TypeVar("T")
 
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
-# Until a ticket comes again that may find a worker with other settings.
-_ELSEWHERE_DELAY_S: Final = 5.0
+# Until the relay issues again what was issued for another worker.
+_ELSEWHERE_S: Final = 5.0
 
 
 def unheard(lane: str, account: str, outcomes: list[Outcome], began: float) -> None:
@@ -183,6 +183,10 @@ class Delivery:
             log.debug("ticket of batch %s is stale", batch)
             return None
         self.reached(Step.CLAIMED)
+        provider = self.smtp if items[0].account == SMTP else self.provider
+        if provider is None:
+            self._send_back(connection, batch, token, items)
+            return None
         letters: dict[UUID, Letter] = {}
         taken_out: list[Move] = []
         for item in items:
@@ -200,14 +204,6 @@ class Delivery:
         marked = self._mark(connection, batch, token, deadline, letters)
         if marked is None:
             return None
-        provider = self.smtp if marked.account == SMTP else self.provider
-        if provider is None:
-            if self.complaints.due():
-                log.warning(
-                    "batch %s is for the SMTP relay, and ATUM_SMTP_URL is not set here: given back", batch
-                )
-            self._give_back(connection, batch, token, delay_s=_ELSEWHERE_DELAY_S)
-            return None
         posted = [letters[mail_id] for mail_id in marked.mail_ids]
         return Ready(
             token=token,
@@ -217,6 +213,16 @@ class Delivery:
             provider=provider,
             letters=posted,
         )
+
+    def _send_back(
+        self, connection: Connection, batch: UUID, token: UUID, items: Sequence[store.Item]
+    ) -> None:
+        """Let the mails wait again that only the SMTP relay may be given, which this worker knows nothing of."""
+        if self.complaints.due():
+            log.warning("batch %s is for the SMTP relay, and ATUM_SMTP_URL is not set here: sent back", batch)
+        alone = len(items) == 1
+        moved = [results.elsewhere(item, batch, after_s=_ELSEWHERE_S, alone=alone) for item in items]
+        store.take_out(connection, batch=batch, token=token, mails=moved)
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:

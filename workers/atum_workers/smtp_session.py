@@ -188,7 +188,11 @@ class Session(smtplib.SMTP):
         self.stage = Stage.AUTH
         self.user, self.password = username, password
         offered = self.esmtp_features.get("auth", "").upper().split()
-        ways = {"PLAIN": self.auth_plain, "LOGIN": self.auth_login, "CRAM-MD5": self.auth_cram_md5}
+        ways: dict[str, Any] = {
+            "PLAIN": self.auth_plain,
+            "LOGIN": self.auth_login,
+            "CRAM-MD5": self.auth_cram_md5,
+        }
         # One way only: a server that refuses the first may hang up, and its refusal would be lost.
         way = next((each for each in ways if each in offered), None)
         if way is None:

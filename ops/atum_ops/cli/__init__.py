@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "client": "atum_ops.cli.client",
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
+    "fallback": "atum_ops.cli.fallback",
     "intake": "atum_ops.cli.parts",
     "keys": "atum_ops.cli.keys",
     "mail": "atum_ops.cli.mail",
