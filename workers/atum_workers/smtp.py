@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from atum_schema.errors import SettingsError
+from atum_schema.errors import AtumError, SettingsError
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers import smtp_message, smtp_outcome
 from atum_workers.deadline import Deadline, DeadlineExceeded
@@ -104,8 +104,8 @@ class Smtp:
         """Send one item; give its outcome, and whether the next one may be tried."""
         try:
             parcel = smtp_message.parcel(item)
-        except (ValueError, LookupError) as error:
-            return smtp_outcome.unsendable("smtp_unsayable", f"cannot be written as a message: {error}"), True
+        except (AtumError, ValueError, LookupError) as error:
+            return smtp_outcome.unsayable(str(error)), True
         while True:
             try:
                 session = self._pool.take(deadline)

@@ -101,16 +101,18 @@ def without_auth() -> Outcome:
     )
 
 
-def unsendable(reason: str, why: str) -> Rejected:
-    """Say that this mail cannot be sent by SMTP, or not by this server."""
-    return Rejected(reason=reason, detail=f"SMTP: {why}")
+def unsayable(why: str) -> Rejected:
+    """Say that this mail cannot be written as a message."""
+    return Rejected(reason="smtp_unsayable", detail=f"SMTP: cannot be written as a message: {scrub(why)}")
 
 
 def ended(reply: Reply, *, message_id: str) -> Outcome:
     """Say what the reply to the end of the message means; `message_id` is ours, and stands for an accepted mail."""
     kind = reply.code // 100
     if kind == 2:  # noqa: PLR2004  the first digit is the meaning
-        return Accepted(message_id, _words(Stage.END, reply), http_status=None, code=None)
+        return Accepted(
+            message_id, f"SMTP: {reply.code} {scrub(reply.text)}".rstrip(), http_status=None, code=None
+        )
     if kind in {4, 5}:
         return _refused(Stage.END, reply, kind)
     return Unclear(reason="answer_unreadable", detail=_words(Stage.END, reply))

@@ -105,7 +105,8 @@ class Session(smtplib.SMTP):
         return outcome
 
     def _transact(self, parcel: Parcel, begun: Callable[[], None], sent: Callable[[], None]) -> Accepted:
-        options = self._options(parcel)
+        # Addresses and message are ASCII: nothing more need be offered.
+        options = [f"SIZE={len(parcel.data)}"] if self.has_extn("size") else []
         self._ask(Stage.MAIL, lambda: self.mail(parcel.sender, options))
         for recipient in parcel.recipients:
             self._ask(Stage.RCPT, partial(self.rcpt, recipient))
@@ -128,21 +129,6 @@ class Session(smtplib.SMTP):
         self.sock.settimeout(self._left())
         self.stage = Stage.END
         self.sock.sendall(b".\r\n")
-
-    def _options(self, parcel: Parcel) -> list[str]:
-        addresses = [parcel.sender, *parcel.recipients]
-        options = [f"SIZE={len(parcel.data)}"] if self.has_extn("size") else []
-        if all(address.isascii() for address in addresses):
-            return options
-        if not self.has_extn("smtputf8"):
-            self.usable = True
-            raise Refused(
-                smtp_outcome.unsendable(
-                    "smtp_utf8_not_offered", "an address is not ASCII, and the server offers no SMTPUTF8"
-                )
-            )
-        self.command_encoding = "utf-8"
-        return [*options, "SMTPUTF8"]
 
     def _ask(self, stage: Stage, command: Callable[[], tuple[int, bytes]]) -> None:
         self.stage = stage
