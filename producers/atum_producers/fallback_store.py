@@ -19,12 +19,12 @@ LOOK_NEW: LiteralString = """
 SELECT l.lane,
        EXISTS (SELECT FROM atum.ready r
                WHERE r.lane = l.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark
-                     AND (r.account = %(account)s OR (r.account IS NULL AND NOT EXISTS (
+                     AND (r.account = %(smtp)s OR (r.account IS NULL AND NOT EXISTS (
                          SELECT FROM atum.attempt a WHERE a.mail_id = r.mail_id AND a.outcome = 'unknown'))))
        OR (l.place = 1 AND EXISTS (
                SELECT FROM atum.ready r
                WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp()
-                     AND (r.account = %(account)s OR (r.account IS NULL AND NOT EXISTS (
+                     AND (r.account = %(smtp)s OR (r.account IS NULL AND NOT EXISTS (
                          SELECT FROM atum.attempt a WHERE a.mail_id = r.mail_id AND a.outcome = 'unknown'))))) AS due
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
 """
@@ -32,7 +32,7 @@ FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(la
 ISSUE_NEW: LiteralString = issuing("""picked AS (
     SELECT mail_id, due_at, size, at_most FROM atum.ready r
     WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
-          AND (account = %(account)s OR (account IS NULL AND NOT EXISTS (
+          AND (account = %(smtp)s OR (account IS NULL AND NOT EXISTS (
               SELECT FROM atum.attempt a WHERE a.mail_id = r.mail_id AND a.outcome = 'unknown')))
     ORDER BY due_at
     LIMIT %(mails)s
@@ -43,14 +43,14 @@ LOOK_PINNED: LiteralString = """
 SELECT l.lane,
        EXISTS (SELECT FROM atum.ready r
                WHERE (r.lane = l.lane OR (l.place = 1 AND r.lane = ANY(%(orphaned)s))) AND l.mark IS NOT NULL
-                     AND r.due_at <= clock_timestamp() AND r.account IS NOT NULL AND r.account = %(account)s) AS due
+                     AND r.due_at <= clock_timestamp() AND r.account IS NOT NULL AND r.account = %(smtp)s) AS due
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
 """
 
 ISSUE_PINNED: LiteralString = issuing("""picked AS (
     SELECT mail_id, due_at, size, at_most FROM atum.ready
     WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
-          AND account IS NOT NULL AND account = %(account)s
+          AND account IS NOT NULL AND account = %(smtp)s
     ORDER BY due_at
     LIMIT %(mails)s
     FOR UPDATE SKIP LOCKED
@@ -65,7 +65,7 @@ SELECT l.lane,
                    SELECT mail_id, account FROM atum.ready
                    WHERE lane = served.lane AND due_at <= clock_timestamp() AND l.mark IS NOT NULL
                    ORDER BY due_at LIMIT 200) r
-               WHERE r.account = %(account)s OR (r.account IS NULL AND EXISTS (
+               WHERE r.account <> %(smtp)s OR (r.account IS NULL AND EXISTS (
                    SELECT FROM atum.attempt a WHERE a.mail_id = r.mail_id AND a.outcome = 'unknown'))) AS due
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
 """
@@ -77,7 +77,7 @@ ISSUE_LEFT: LiteralString = issuing("""first AS MATERIALIZED (
         ORDER BY due_at LIMIT 200) r
 ), picked AS (
     SELECT r.mail_id, r.due_at, r.size, r.at_most FROM first JOIN atum.ready r USING (mail_id)
-    WHERE first.account = %(account)s OR (first.account IS NULL AND EXISTS (
+    WHERE first.account <> %(smtp)s OR (first.account IS NULL AND EXISTS (
         SELECT FROM atum.attempt a WHERE a.mail_id = first.mail_id AND a.outcome = 'unknown'))
     ORDER BY r.due_at
     LIMIT %(mails)s

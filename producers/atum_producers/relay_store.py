@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 from psycopg.rows import class_row, tuple_row
 
 from atum_schema import flow_store
+from atum_schema.fallback import SMTP
 from atum_schema.flow_allowance import allowance, issued, spends
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ LOOK: LiteralString = """
 SELECT l.lane,
        EXISTS (SELECT FROM atum.ready r
                WHERE r.lane = l.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark
-                     AND (r.account IS NULL OR r.account = %(account)s))
+                     AND r.account IS DISTINCT FROM %(smtp)s)
        OR (l.place = 1 AND EXISTS (
                SELECT FROM atum.ready r WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp()
-                                              AND (r.account IS NULL OR r.account = %(account)s))) AS due
+                                              AND r.account IS DISTINCT FROM %(smtp)s)) AS due
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
 """
 
@@ -72,7 +73,7 @@ def look(
 
     `statement` says which mails count: `LOOK`, or one of `atum_producers.fallback_store`.
     """
-    values = {"lanes": lanes, "marks": marks, "orphaned": orphaned, "account": account}
+    values = {"lanes": lanes, "marks": marks, "orphaned": orphaned, "smtp": SMTP}
     with connection.pipeline(), connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(statement, values)
         windows = flow_store.ask(connection, lanes=lanes, account=account)
@@ -122,7 +123,7 @@ SELECT (SELECT array_agg(id) FROM batches) AS batches, (SELECT max(due_at) FROM 
 ISSUE: LiteralString = issuing("""picked AS (
     SELECT mail_id, due_at, size, at_most FROM atum.ready
     WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
-          AND (account IS NULL OR account = %(account)s)
+          AND account IS DISTINCT FROM %(smtp)s
     ORDER BY due_at
     LIMIT %(mails)s
     FOR UPDATE SKIP LOCKED
@@ -172,6 +173,7 @@ def issue(
             "lane": lane,
             "lanes": lanes,
             "account": account,
+            "smtp": SMTP,
             "mark": mark,
             "batches": allowed.batches,
             "mails": allowed.mails,

@@ -39,8 +39,9 @@ class SmtpSettings(BaseModel):
     smtp_connections: int = Field(
         4, ge=1, le=100, description="Connections to the SMTP relay per worker process, at most."
     )
-    smtp_ca_file: str | None = Field(
-        None, description="File with the certificates that sign the SMTP relay's; the system's, if not set."
+    smtp_ca: str | None = Field(
+        None,
+        description="Certificates (PEM) that sign the SMTP relay's, best as …_FILE; the system's, if not set.",
     )
 
     @field_validator("smtp_url")

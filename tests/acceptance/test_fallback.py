@@ -109,8 +109,8 @@ def test_the_smtp_relay_stands_in_while_the_provider_is_away_and_every_mail_arri
     assert eventually(lambda: window(system)[0] == "open", seconds=20)
     taken = len(smtp.taken)
     back = system.mailer.enqueue(letters(10, name="back"))
-    system.settled(30)
-    assert system.statuses([*doubtful, *back]) == {"sent": 13}
+    # A slow machine may leave some unknown for a while.
+    assert eventually(lambda: system.statuses([*doubtful, *back]) == {"sent": 13}, seconds=60)
     assert accounts(system, back) == {"default"}
     assert system.copies([*doubtful, *back]) == [1] * 13
     assert len(smtp.taken) == taken
@@ -123,8 +123,8 @@ def test_the_smtp_relay_stands_in_while_the_provider_is_away_and_every_mail_arri
         ordered.extend(system.mailer.enqueue(letters(1, name="ordered")))
         return SMTP in accounts(system, ordered)
 
-    assert eventually(noticed, seconds=20)
-    system.settled(30)
+    assert eventually(noticed, seconds=30)
+    assert eventually(lambda: system.statuses(ordered) == {"sent": len(ordered)}, seconds=60)
     report = verify(system.database_url, system.simulator.ledger())
     assert report.sound, report.findings
     assert report.by_status == {"sent": 53 + len(ordered), "held": 2}

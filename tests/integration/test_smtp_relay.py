@@ -47,7 +47,7 @@ def build(opened: list[Smtp], url: str, *, ca: Path | None = None, **fields: Any
         database_url="postgresql://127.0.0.1/x",
         content_keys=new_key("test"),
         smtp_url=url,
-        smtp_ca_file=None if ca is None else str(ca),
+        smtp_ca=None if ca is None else ca.read_text(),
         **fields,
     )
     provider = smtp.build(loaded)

@@ -43,11 +43,9 @@ def build(settings: Settings, *, reached: Reached = go_on) -> Smtp | None:
     if server is None:
         return None
     try:
-        tls = ssl.create_default_context(cafile=settings.smtp_ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"ATUM_SMTP_CA_FILE: cannot use {settings.smtp_ca_file}: {type(error).__name__}"
-        ) from None
+        tls = ssl.create_default_context(cadata=settings.smtp_ca)
+    except (OSError, ValueError):
+        raise SettingsError("ATUM_SMTP_CA: holds no certificates in PEM form") from None
     password = settings.smtp_password
     return Smtp(
         server=server,
