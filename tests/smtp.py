@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import socketserver
-import ssl
+import subprocess
+import sys
+import tempfile
 import threading
-import time
+from base64 import b64decode
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email import policy as policies
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import orjson
 import trustme
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from atum_workers.smtp_message import MAIL_HEADER
+from tests.system import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import EmailMessage
-    from pathlib import Path
-
-    from aiosmtpd.smtp import SMTP, Envelope, Session
 
 USER, PASSWORD = "atum", "correct horse"
 
@@ -38,92 +37,89 @@ def free_port() -> int:
         return port
 
 
-@dataclass
 class Authority:
-    """Certificates for 127.0.0.1 that only those trust who are told of `ca_file`."""
+    """Certificates that only those trust who are told of `ca_file`."""
 
-    ca_file: Path
-    authority: trustme.CA = field(default_factory=trustme.CA)
+    def __init__(self, directory: Path) -> None:
+        self._authority = trustme.CA()
+        self._directory = directory
+        self.ca_file = directory / "ca.pem"
+        self._authority.cert_pem.write_to_path(str(self.ca_file))
 
-    def __post_init__(self) -> None:
-        self.authority.cert_pem.write_to_path(str(self.ca_file))
-
-    def context(self, name: str = "127.0.0.1") -> ssl.SSLContext:
-        """Make the context of a server with this name."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert(name).configure_cert(context)
-        return context
+    def certificate(self, name: str = "127.0.0.1") -> Path:
+        """Make a server's key and certificate for this name."""
+        path = self._directory / f"{name}.pem"
+        self._authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(path))
+        return path
 
 
-class _Controller(Controller):
-    """Hangs up before it stops: it leaves transports open otherwise."""
+class Taken(NamedTuple):
+    """What a server took in one transaction, and over which connection."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._served: list[SMTP] = []
-
-    def factory(self) -> SMTP:
-        served: SMTP = super().factory()  # type: ignore[no-untyped-call]
-        self._served.append(served)
-        return served
-
-    async def hang_up(self) -> None:
-        for served in self._served:
-            for transport in (served.transport, served._original_transport):
-                if transport is not None:
-                    transport.close()
-        await asyncio.sleep(0.02)
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    peer: str
 
 
 @dataclass
 class Relay:
-    """aiosmtpd with a memory. Context manager."""
+    """Somebody else's server (aiosmtpd) as a process, and what it took. Context manager."""
 
-    tls: ssl.SSLContext | None = None
+    #: Key and certificate; None: no TLS.
+    certificate: Path | None = None
     #: TLS from the first byte, instead of STARTTLS.
     at_once: bool = False
     auth: bool = False
     #: Mails with this in their subject are taken, and the connection is gone before anybody is told.
     vanishing: str | None = None
-    port: int = field(default_factory=free_port)
-    taken: list[Envelope] = field(default_factory=list)
-    #: Of each transaction, which connection it came over.
-    peers: list[Any] = field(default_factory=list)
+    port: int = 0
 
     def __enter__(self) -> Self:
-        options: dict[str, Any] = {}
-        if self.tls is not None and not self.at_once:
-            options |= {"tls_context": self.tls, "require_starttls": True}
-        if self.auth:
-            # It knows of no encryption that began before it.
-            options |= {"authenticator": _authenticated, "auth_required": not self.at_once}
-            options["auth_require_tls"] = not self.at_once
-        self._controller = _Controller(
-            self,
-            hostname="127.0.0.1",
-            port=self.port,
-            ssl_context=self.tls if self.at_once else None,
-            **options,
-        )
-        self._controller.start()
+        with ExitStack() as undo:
+            directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="atum-test-smtp-"))
+            self._path = Path(directory) / "taken"
+            document = {
+                "path": str(self._path),
+                "certificate": None if self.certificate is None else str(self.certificate),
+                "at_once": self.at_once,
+                "user": USER if self.auth else None,
+                "password": PASSWORD,
+                "vanishing": self.vanishing,
+            }
+            process = undo.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.smtp_server", orjson.dumps(document).decode()],
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            undo.callback(process.kill)
+            assert process.stdout is not None
+            self.port = int(process.stdout.readline())
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._controller.hang_up(), self._controller.loop).result()
-        self._controller.stop()
+        self._last = self.taken
+        self._undo.close()
 
-    async def handle_DATA(  # noqa: N802  aiosmtpd's own hook
-        self, server: SMTP, session: Session, envelope: Envelope
-    ) -> str:
-        self.taken.append(envelope)
-        self.peers.append(session.peer)
-        if self.vanishing and self.vanishing in read(envelope.content)["Subject"] and server.transport:
-            server.transport.close()
-        return "250 2.0.0 Ok: queued as 4D2F1"
+    @property
+    def taken(self) -> list[Taken]:
+        """What was taken so far, in order; known after the end, too."""
+        if not self._path.parent.exists():
+            return self._last
+        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        documents = [orjson.loads(line) for line in lines]
+        return [
+            Taken(each["sender"], tuple(each["recipients"]), b64decode(each["content"]), each["peer"])
+            for each in documents
+        ]
 
     @property
     def messages(self) -> list[EmailMessage]:
-        return [read(envelope.content) for envelope in self.taken]
+        return [read(each.content) for each in self.taken]
 
     def copies(self) -> Counter[str]:
         """Count what was taken, by mail id."""
@@ -133,13 +129,6 @@ class Relay:
 def read(content: Any) -> EmailMessage:
     """Read a message as a receiver does."""
     return message_from_bytes(content, policy=policies.default)
-
-
-def _authenticated(*arguments: Any) -> AuthResult:
-    words = arguments[-1]
-    assert isinstance(words, LoginPassword)
-    right = words.login == USER.encode() and words.password == PASSWORD.encode()
-    return AuthResult(success=right, handled=False)
 
 
 @dataclass
@@ -266,8 +255,3 @@ def faulty() -> Iterator[Faulty]:
             server.stopping.set()
             server.shutdown()
             thread.join()
-
-
-def waited(begun: float) -> float:
-    """Seconds since then."""
-    return time.monotonic() - begun

@@ -44,7 +44,7 @@ def build(settings: Settings, *, reached: Reached = go_on) -> Smtp | None:
         return None
     try:
         tls = ssl.create_default_context(cadata=settings.smtp_ca)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         raise SettingsError("ATUM_SMTP_CA: holds no certificates in PEM form") from None
     password = settings.smtp_password
     return Smtp(
