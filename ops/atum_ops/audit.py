@@ -56,7 +56,10 @@ class Report:
 
 
 def check(rows: Iterable[Audited], accepted: Mapping[str, int] | None) -> Report:
-    """Check the log against itself and, if given, against the provider's ledger (mail id to number of copies)."""
+    """Check the log against itself and, if given, against the provider's ledger (mail id to number of copies).
+
+    What the SMTP relay took is in no ledger; the attempts of the log count as copies, beside the provider's.
+    """
     report = Report()
     known: set[str] = set()
     for row in rows:
@@ -65,7 +68,7 @@ def check(rows: Iterable[Audited], accepted: Mapping[str, int] | None) -> Report
         _check_places(row, report)
         if accepted is not None:
             known.add(str(row.id))
-            _check_provider(row, accepted.get(str(row.id), 0), report)
+            _check_provider(row, accepted.get(str(row.id), 0) + row.by_smtp, report)
     if accepted is not None:
         report.foreign = len(accepted.keys() - known)
         if report.foreign:

@@ -131,7 +131,9 @@ SELECT m.id, m.status, m.provider_message_id,
        t.state AS batch_state, coalesce(t.batches, 0) AS batches,
        EXISTS (SELECT FROM atum.content c WHERE c.mail_id = m.id) AS has_content,
        EXISTS (SELECT FROM atum.dead_letter d WHERE d.mail_id = m.id AND d.cycle = m.cycle) AS has_dead_letter,
-       (SELECT e.to_status FROM atum.event e WHERE e.mail_id = m.id ORDER BY e.seq DESC LIMIT 1) AS last_event
+       (SELECT e.to_status FROM atum.event e WHERE e.mail_id = m.id ORDER BY e.seq DESC LIMIT 1) AS last_event,
+       (SELECT count(*) FROM atum.attempt a
+        WHERE a.mail_id = m.id AND a.outcome = 'accepted' AND a.account = %(smtp)s) AS by_smtp
 FROM atum.mail m
 LEFT JOIN (SELECT u.id, min(b.state) AS state, count(*) AS batches
            FROM atum.batch b CROSS JOIN unnest(b.mail_ids) AS u(id) GROUP BY u.id) t ON t.id = m.id
@@ -153,3 +155,5 @@ class Audited:
     has_content: bool
     has_dead_letter: bool
     last_event: str | None
+    #: How often the SMTP relay is known to have taken it; it keeps no ledger of its own.
+    by_smtp: int = 0

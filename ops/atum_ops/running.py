@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Final
 
 from atum_ops import running_store
 from atum_producers import relay_store
+from atum_producers.fallback_store import STATEMENTS
 from atum_schema import database, flow_store, restore
+from atum_schema.fallback import primary_takes
 from atum_schema.flow import OPEN
 from atum_schema.flow_allowance import allowance
 from atum_schema.live import Live
 from atum_schema.restore import Watch
 from atum_schema.status import PROVEN
 from atum_schema.steps import Step
+from atum_workers import smtp
 from atum_workers.delivering import delivery
 from atum_workers.flow_reporter import FlowReporter
 from atum_workers.postmark import Postmark
@@ -93,6 +96,7 @@ def runner(configured: Settings) -> Iterator[Runner]:
         check=check,
     )
     provider = Postmark(base_url=configured.postmark_url, token=token)
+    relay = smtp.build(configured)
     with pool:
         reporter = FlowReporter(pool, lambda: live.now.flow_policy)
         reporter.start()
@@ -101,27 +105,32 @@ def runner(configured: Settings) -> Iterator[Runner]:
                 live,
                 pool=pool,
                 provider=provider,
+                smtp=relay,
                 keyring=keyring,
                 answered=reporter.report,
                 marked=watch.note,
                 reached=claims.reached,
             )
-            yield Runner(configured, pool, made, claims)
+            yield Runner(live, pool, made, claims)
         finally:
             reporter.close()
             provider.close()
+            if relay is not None:
+                relay.close()
 
 
 class Runner:
     """Works off what is due, batch by batch."""
 
-    def __init__(
-        self, configured: Settings, pool: ConnectionPool[Connection], made: Delivery, claims: _Claims
-    ) -> None:
-        self._settings = configured
+    def __init__(self, live: Live, pool: ConnectionPool[Connection], made: Delivery, claims: _Claims) -> None:
+        self._live = live
         self._pool = pool
         self._delivery = made
         self._claims = claims
+
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
 
     def run(
         self,
@@ -228,6 +237,10 @@ class Runner:
             batch_bytes=configured.batch_bytes,
             publish_timeout_s=configured.claim_lease_s,
             policy=configured.flow_policy,
+            # What goes to the SMTP relay by now is left to the relay.
+            statement=STATEMENTS[primary_takes(configured.fallback, configured=bool(configured.smtp_server))][
+                1
+            ],
             most_batches=room,
             most_mails=left,
         )

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from atum_ops import csv_cells
+from atum_schema.fallback import SMTP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -108,6 +109,8 @@ def recipients(known: Sequence[Mapping[str, Any]]) -> None:
 def _posting(event: Mapping[str, Any]) -> str | None:
     if event["outcome"] is None:
         return None
+    if event["account"] == SMTP:
+        return f"SMTP: {event['outcome']}"
     answer = f"HTTP {event['http_status']}" if event["http_status"] is not None else "no answer"
     return f"{answer}, code {event['code']}" if event["code"] else answer
 

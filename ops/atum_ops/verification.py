@@ -14,6 +14,7 @@ from atum_ops import reading
 from atum_ops.audit import Report, check
 from atum_ops.simulator.records import LedgerRecord
 from atum_schema.errors import SettingsError
+from atum_schema.fallback import SMTP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,4 +54,4 @@ def audited(
     """Give the mails of the log from the id `since` on, as the audit sees them, within one statement."""
     with connection.cursor("audit", row_factory=class_row(reading.Audited)) as cursor:
         cursor.itersize = _AT_ONCE
-        yield from cursor.execute(reading.AUDIT, {"since": since})
+        yield from cursor.execute(reading.AUDIT, {"since": since, "smtp": SMTP})

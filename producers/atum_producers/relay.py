@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from atum_producers import relay_store as store
+from atum_producers.fallback_store import STATEMENTS
 from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
-from atum_schema import database, flow_store, topology
+from atum_schema import database, fallback, flow_store, topology
+from atum_schema.fallback import SMTP, Taking
 from atum_schema.formats import ticket
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import REFRESH_S, Live
@@ -37,13 +39,18 @@ _SHORTEST_SLEEP_S: Final = 0.01
 # A transaction that began long ago may commit mail with an old due time: every so often all due times are looked at.
 _FULL_SCAN_S: Final = 1.0
 _SLACK: Final = timedelta(seconds=2)
+# An SMTP relay takes one mail after the other: what a batch holds must be through before its deadline.
+_SMTP_MAILS: Final = 25
 
 
 class Lane:
-    """What the relay remembers of a lane between two looks: only where to start looking."""
+    """What the relay remembers of a lane and account between two looks: where to start looking, and for what."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, account: str) -> None:
         self.name = name
+        self.account = account
+        #: Which mails the account may be given, as of the last look.
+        self.taking = Taking.ANY
         self._mark = _EPOCH
         #: The mark of the last look; issuing begins at the same place.
         self.looked_from = _EPOCH
@@ -74,7 +81,10 @@ class Relay:
         self._stopping = threading.Event()
         self._complaints = Seldom()
         names = settings.lane_names
-        self._lanes = [Lane(name) for name in names]
+        self._lanes = [Lane(name, settings.account) for name in names]
+        #: The same lanes once more, for the SMTP relay that may stand in; none where none is set up.
+        self._smtp_lanes = [Lane(name, SMTP) for name in names] if settings.smtp_server else []
+        self._why: dict[str, str] = {}
         self._publisher = Publisher(
             settings.need_amqp_url(),
             queues=[
@@ -136,28 +146,61 @@ class Relay:
     def _limit(self, connection: Connection) -> None:
         """Give the windows the limits of the settings as they are now."""
         settings = self._live.now
-        for lane in self._lanes:
+        for lane in [*self._lanes, *self._smtp_lanes]:
             flow_store.ensure(
                 connection,
                 lane=lane.name,
-                account=settings.account,
+                account=lane.account,
                 ceiling=settings.window,
                 rate=settings.lane_rates.get(lane.name),
             )
 
     def _look(self, connection: Connection) -> list[store.Look]:
+        """Glance at every lane and account that may be given mail now."""
+        now = self._live.now
+        takes = fallback.primary_takes(now.fallback, configured=bool(self._smtp_lanes))
+        looks = self._look_for(connection, self._lanes, takes)
+        windows = {look.lane: look.flow for look in looks}
+        wanted: dict[Taking, list[Lane]] = {}
+        for lane in self._smtp_lanes:
+            if (row := windows.get(lane.name)) is not None:
+                decision = fallback.decide(
+                    now.fallback,
+                    configured=True,
+                    after_s=now.fallback_after_s,
+                    primary=row.window,
+                    now=row.now,
+                )
+                self._tell(lane, decision)
+                wanted.setdefault(decision.smtp, []).append(lane)
+        wanted.pop(Taking.NOTHING, None)
+        return looks + [look for t, lanes in wanted.items() for look in self._look_for(connection, lanes, t)]
+
+    def _look_for(self, connection: Connection, lanes: list[Lane], taking: Taking) -> list[store.Look]:
+        for lane in lanes:
+            lane.taking = taking
         return store.look(
             connection,
-            lanes=[lane.name for lane in self._lanes],
-            marks=[lane.mark() for lane in self._lanes],
-            orphaned=list(self._sweeper.orphaned_lanes()),
-            account=self._settings.account,
+            lanes=[lane.name for lane in lanes],
+            marks=[lane.mark() for lane in lanes],
+            orphaned=list(self._sweeper.orphaned_lanes()) if lanes[0].name == self._lanes[0].name else [],
+            account=lanes[0].account,
+            statement=STATEMENTS[taking][0],
         )
+
+    def _tell(self, lane: Lane, decision: fallback.Decision) -> None:
+        """Say once when new mail of a lane begins to go to the SMTP relay, and when it ends."""
+        before = self._why.get(lane.name, "off")
+        self._why[lane.name] = decision.why
+        if decision.in_use != (before in fallback.IN_USE):
+            whose = "the SMTP relay" if decision.in_use else "the provider again"
+            log.warning("fallback: new mail of lane %s goes to %s: %s", lane.name, whose, decision.why)
 
     def _issue_where_due(self, connection: Connection, looks: list[store.Look]) -> bool:
         """Issue in every lane that has mail due and room for it; whether anything was issued."""
-        issuable = {look.lane for look in looks if look.due and look.room > 0}
-        counts = [self._issue(connection, lane) for lane in self._lanes if lane.name in issuable]
+        issuable = {(look.lane, look.flow.account) for look in looks if look.due and look.room > 0}
+        lanes = [*self._lanes, *self._smtp_lanes]
+        counts = [self._issue(connection, lane) for lane in lanes if (lane.name, lane.account) in issuable]
         return any(counts)
 
     def _issue(self, connection: Connection, lane: Lane) -> int:
@@ -166,13 +209,18 @@ class Relay:
         issued = store.issue(
             connection,
             lane=lane.name,
-            lanes=[lane.name, *self._sweeper.orphaned_lanes()] if lane is self._lanes[0] else [lane.name],
-            account=settings.account,
+            lanes=[lane.name, *self._sweeper.orphaned_lanes()]
+            if lane.name == self._lanes[0].name
+            else [lane.name],
+            account=lane.account,
             mark=lane.looked_from,
-            batch_mails=settings.batch_mails,
+            batch_mails=min(settings.batch_mails, _SMTP_MAILS)
+            if lane.account == SMTP
+            else settings.batch_mails,
             batch_bytes=settings.batch_bytes,
             publish_timeout_s=settings.publish_timeout_s,
             policy=settings.flow_policy,
+            statement=STATEMENTS[lane.taking][1],
         )
         self._reached(Step.ISSUED)
         lane.note(issued)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 
-from psycopg.rows import args_row, class_row, tuple_row
+from psycopg.rows import class_row, tuple_row
 
 from atum_schema import flow_store
+from atum_schema.fallback import SMTP
 from atum_schema.flow_allowance import allowance, issued, spends
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
+
+    from psycopg import Cursor
 
     from atum_schema.database import Connection
     from atum_schema.flow import Policy
@@ -25,12 +28,14 @@ class Look:
     """What a glance at a lane shows."""
 
     lane: str
-    #: Whether mail is due.
+    #: Whether mail is due that the account may be given.
     due: bool
     #: Batches that may be issued now.
     room: int
     #: Seconds after which there may be room although nothing else happens; None: never.
     wait_s: float | None
+    #: The window of lane and account.
+    flow: Flow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +48,34 @@ class Issued:
 
 
 # A glance takes no lock: it only saves the statements below where there is nothing to do.
-LOOK = """
+LOOK: LiteralString = """
 SELECT l.lane,
        EXISTS (SELECT FROM atum.ready r
-               WHERE r.lane = l.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark)
+               WHERE r.lane = l.lane AND r.due_at <= clock_timestamp() AND r.due_at >= l.mark
+                     AND r.account IS DISTINCT FROM %(smtp)s)
        OR (l.place = 1 AND EXISTS (
-               SELECT FROM atum.ready r WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp())) AS due
+               SELECT FROM atum.ready r WHERE r.lane = ANY(%(orphaned)s) AND r.due_at <= clock_timestamp()
+                                              AND r.account IS DISTINCT FROM %(smtp)s)) AS due
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
 """
 
 
 def look(
-    connection: Connection, *, lanes: list[str], marks: list[datetime], orphaned: list[str], account: str
+    connection: Connection,
+    *,
+    lanes: list[str],
+    marks: list[datetime],
+    orphaned: list[str],
+    account: str,
+    statement: LiteralString = LOOK,
 ) -> list[Look]:
-    """Glance at the lanes from their low-water marks on; the first one also takes the mail of `orphaned` ones."""
-    values = {"lanes": lanes, "marks": marks, "orphaned": orphaned}
+    """Glance at the lanes from their low-water marks on; the first one also takes the mail of `orphaned` ones.
+
+    `statement` says which mails count: `LOOK`, or one of `atum_producers.fallback_store`.
+    """
+    values = {"lanes": lanes, "marks": marks, "orphaned": orphaned, "smtp": SMTP}
     with connection.pipeline(), connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(LOOK, values)
+        cursor.execute(statement, values)
         windows = flow_store.ask(connection, lanes=lanes, account=account)
         due: dict[str, bool] = dict(cursor.fetchall())
         flows = flow_store.fetch(windows)
@@ -68,20 +84,18 @@ def look(
 
 def _look(row: Flow, *, due: bool) -> Look:
     allowed = allowance(row.window, in_flight=row.in_flight, now=row.now, batch_mails=1)
-    return Look(lane=row.lane, due=due, room=allowed.batches, wait_s=allowed.wait_s)
+    return Look(lane=row.lane, due=due, room=allowed.batches, wait_s=allowed.wait_s, flow=row)
 
 
 # Mails are cut into batches by count and by bytes; those under suspicion travel in smaller ones, among themselves.
 # Losing this commit in a crash loses the deletion from `ready` with it, so it need not be synchronous: the ticket then
 # finds no batch.
-ISSUE = """
-WITH picked AS (
-    SELECT mail_id, due_at, size, at_most FROM atum.ready
-    WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
-    ORDER BY due_at
-    LIMIT %(mails)s
-    FOR UPDATE SKIP LOCKED
-), placed AS (
+def issuing(picked: LiteralString) -> LiteralString:
+    """Make the statement that issues what `picked` picks: the ids, due times, sizes and bounds of due mails, locked."""
+    return (
+        "\nWITH "  # noqa: S608
+        + picked
+        + """, placed AS (
     SELECT mail_id, due_at, at_most,
            (row_number() OVER turn - 1) / least(%(batch_mails)s, at_most) AS by_count,
            (sum(size) OVER turn - size) / %(batch_bytes)s AS by_bytes
@@ -103,6 +117,17 @@ WITH picked AS (
 SELECT (SELECT array_agg(id) FROM batches) AS batches, (SELECT max(due_at) FROM taken) AS last_due,
        (SELECT count(*) FROM taken) AS mails
 """
+    )
+
+
+ISSUE: LiteralString = issuing("""picked AS (
+    SELECT mail_id, due_at, size, at_most FROM atum.ready
+    WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
+          AND account IS DISTINCT FROM %(smtp)s
+    ORDER BY due_at
+    LIMIT %(mails)s
+    FOR UPDATE SKIP LOCKED
+)""")
 
 
 class Taken(NamedTuple):
@@ -129,12 +154,14 @@ def issue(
     policy: Policy,
     most_batches: int | None = None,
     most_mails: int | None = None,
+    statement: LiteralString = ISSUE,
 ) -> Issued:
     """Take due mails of `lanes` (the lane, and removed ones that fall back to it) as far as the window allows.
 
     `mark` is the low-water mark: due times before it are skipped, so that dead index entries are. All happens under
-    the lock of the window's row, in two round trips; a third where tokens are spent or a probe is sent. Who cannot work
-    off a whole window says so by `most_batches` and `most_mails`.
+    the lock of the window's row, in two round trips; a third where tokens are spent or a probe is sent. `statement`
+    says which mails are taken: `ISSUE`, or one of `atum_producers.fallback_store`. Who cannot work off a whole window
+    says so by `most_batches` and `most_mails`.
     """
     taken = None
     with connection.pipeline(), connection.transaction():
@@ -149,6 +176,7 @@ def issue(
             "lane": lane,
             "lanes": lanes,
             "account": account,
+            "smtp": SMTP,
             "mark": mark,
             "batches": allowed.batches if most_batches is None else min(allowed.batches, most_batches),
             "mails": allowed.mails if most_mails is None else min(allowed.mails, most_mails),
@@ -156,13 +184,18 @@ def issue(
             "batch_bytes": batch_bytes,
             "publish_timeout_s": publish_timeout_s,
         }
-        cursor = connection.cursor(row_factory=args_row(Taken)).execute(ISSUE, values)
+        cursor = connection.cursor(row_factory=tuple_row).execute(statement, values)
         if spends(row.window):
-            taken = cursor.fetchone()
+            taken = _taken(cursor)
             _spend(connection, row, mails=0 if taken is None else taken.mails, policy=policy)
     # Where nothing is spent, the commit is on its way before anybody waits for the answer.
-    taken = taken or cursor.fetchone()
+    taken = taken or _taken(cursor)
     return NOTHING if taken is None else Issued(batches=tuple(taken.batches or ()), last_due=taken.last_due)
+
+
+def _taken(cursor: Cursor[Any]) -> Taken | None:
+    row = cursor.fetchone()
+    return None if row is None else Taken(*row)
 
 
 def _spend(connection: Connection, row: Flow, *, mails: int, policy: Policy) -> None:

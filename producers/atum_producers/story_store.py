@@ -65,6 +65,8 @@ class EventRow(NamedTuple):
     outcome: str | None
     http_status: int | None
     code: int | None
+    #: The provider's account that was asked.
+    account: str | None
 
 
 class FactRow(NamedTuple):
@@ -102,7 +104,7 @@ FROM atum.mail WHERE id = %(id)s AND (%(client)s::text IS NULL OR client = %(cli
 
 TIMELINE = """
 SELECT e.at, e.cause, e.from_status, e.to_status, e.batch_id, e.detail,
-       a.issued_at, a.posting_at, a.answered_at, a.outcome, a.http_status, a.code
+       a.issued_at, a.posting_at, a.answered_at, a.outcome, a.http_status, a.code, a.account
 FROM atum.event e
 LEFT JOIN atum.attempt a ON a.mail_id = e.mail_id AND a.batch_id = e.batch_id
 WHERE e.mail_id = %(id)s

@@ -123,10 +123,11 @@ WITH given_up AS (
         search_at = clock_timestamp() + make_interval(secs => %(settle_s)s),
         publish_after = clock_timestamp() + make_interval(secs => %(settle_s)s)
     WHERE id = %(batch)s
-    RETURNING id, token, mail_ids, issued_at, posting_at, claimed_by
+    RETURNING id, account, token, mail_ids, issued_at, posting_at, claimed_by
 )
-INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, detail)
-SELECT u.id, g.id, g.token, 'unknown', false, g.issued_at, g.posting_at, 'no answer recorded by ' || g.claimed_by
+INSERT INTO atum.attempt (mail_id, batch_id, token, outcome, charged, issued_at, posting_at, detail, account)
+SELECT u.id, g.id, g.token, 'unknown', false, g.issued_at, g.posting_at, 'no answer recorded by ' || g.claimed_by,
+       g.account
 FROM given_up g CROSS JOIN unnest(g.mail_ids) AS u(id)
 ON CONFLICT (mail_id, batch_id) DO NOTHING
 """

@@ -28,6 +28,9 @@ REMEDIES: Final[dict[str, str]] = {
     "sender_not_found": "add the sender's signature or domain at Postmark",
     "sender_not_confirmed": "confirm the sender's signature or domain at Postmark",
     "stream_unknown": "create the message stream at Postmark, or correct the mails' stream",
+    "smtp_certificate_refused": "the SMTP relay's certificate is not trusted, or not its own; see ATUM_SMTP_CA_FILE",
+    "smtp_starttls_missing": "the SMTP relay offers no STARTTLS; correct ATUM_SMTP_URL (smtps:// for TLS at once)",
+    "smtp_credentials_refused": "correct ATUM_SMTP_USERNAME and ATUM_SMTP_PASSWORD, and restart the workers",
     "stream_cannot_send": "the message stream is an inbound one; correct the mails' stream",
 }
 """Reason to remedy; `{lane}` stands for the lane. After the remedy, a probe finds out by itself that all is well."""

@@ -22,6 +22,7 @@ from atum_schema.errors import SettingsError
 from atum_schema.flow import Policy
 from atum_schema.mail_rules import checked_lane
 from atum_schema.settings_operating import LIVE, OperatingSettings
+from atum_schema.settings_smtp import SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
 """The largest bound of a distance, and the setting with its first one."""
 
 
-class Settings(OperatingSettings, BaseSettings):
+class Settings(OperatingSettings, SmtpSettings, BaseSettings):
     """Everything that can be set. Times are seconds, sizes are bytes."""
 
     model_config = SettingsConfigDict(

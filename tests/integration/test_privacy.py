@@ -73,7 +73,7 @@ def deliver(
         pool=pool,
         provider=provider,
         keyring=Keyring(place.environment["ATUM_CONTENT_KEYS"]),
-        policy=RetryPolicy(attempts=3, tries=9, base=0.01, maximum=0.01),
+        policy=lambda: RetryPolicy(attempts=3, tries=9, base=0.01, maximum=0.01),
         worker="tests/1",
         request_timeout_s=5,
         claim_lease_s=20,

@@ -10,12 +10,14 @@ import pytest
 from atum_schema import flow
 from atum_schema.flow import Halt, Policy, Report
 from atum_schema.flow_remedies import REMEDIES, remedy
+from atum_workers import smtp_outcome
 from atum_workers.codes import CODES, REFUSED_BY_STATUS, Meaning
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 REASONS = sorted(
     {reason for kind, reason in CODES.values() if kind in {Meaning.ACCOUNT, Meaning.OPERATOR}}
     | set(REFUSED_BY_STATUS.values())
+    | smtp_outcome.FOR_A_PERSON
     | {"outage"}
 )
 WINDOW = flow.new(ceiling=8, rate=None, burst=0, now=0)

@@ -21,6 +21,7 @@ from atum_schema.live import Live
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
 from atum_schema.steps import Reached, Step, go_on
+from atum_workers import smtp
 from atum_workers.broker import TicketBroker
 from atum_workers.delivering import delivery
 from atum_workers.flow_reporter import FlowReporter
@@ -177,6 +178,8 @@ class Runtime(Middleware):
             if self._heart is not None:
                 self._heart.close()
             self._delivery.provider.close()
+            if self._delivery.smtp is not None:
+                self._delivery.smtp.close()
             if self._api is not None:
                 self._api.close()
             self._delivery.pool.close()
@@ -215,6 +218,7 @@ class Runtime(Middleware):
             self._live,
             pool=pool,
             provider=provider,
+            smtp=smtp.build(configured, reached=self._reached),
             keyring=self._keyring,
             answered=self._reporter.report,
             marked=self._watch.note,

@@ -47,11 +47,12 @@ class Untold(NamedTuple):
     message_id: str
 
 
-# As many recipients as there are @ in the lines: one too many where a name has one, and then it is asked in vain.
+# As many recipients as there are @ in the lines: one too many where a name has one, and then it is asked in vain. Those
+# that an SMTP relay took carry a Message-ID of ours, which has an @ too; the provider does not know them.
 UNTOLD = """
 SELECT m.id, m.provider_message_id AS message_id
 FROM atum.mail m, LATERAL (SELECT concat_ws(',', m.to_line, m.cc_line, m.bcc_line) AS line) l
-WHERE m.id > %(after)s AND m.id <= %(last)s AND m.status = ANY(%(proven)s) AND m.provider_message_id IS NOT NULL
+WHERE m.id > %(after)s AND m.id <= %(last)s AND m.status = ANY(%(proven)s) AND strpos(m.provider_message_id, '@') = 0
       AND (SELECT count(DISTINCT e.recipient) FROM atum.recipient_event e
            WHERE e.mail_id = m.id AND e.kind = ANY(%(known)s))
           < length(l.line) - length(replace(l.line, '@', ''))

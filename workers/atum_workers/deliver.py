@@ -27,6 +27,7 @@ from psycopg_pool import PoolTimeout
 from atum_schema import database
 from atum_schema.document_content import decode_content
 from atum_schema.errors import ContentUnreadable
+from atum_schema.fallback import SMTP
 from atum_schema.ids import new_token
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
@@ -51,6 +52,8 @@ T = TypeVar("T")
 
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 _RELEASE_DELAY_S: Final = 1.0
+# Until the relay issues again what was issued for another worker.
+_ELSEWHERE_S: Final = 5.0
 
 
 def unheard(lane: str, account: str, outcomes: list[Outcome], began: float) -> None:
@@ -73,6 +76,7 @@ class Ready(NamedTuple):
     deadline: Deadline
     lane: str
     account: str
+    provider: Provider
     letters: list[Letter]
 
 
@@ -97,6 +101,7 @@ class Delivery:
     """Everything that delivering needs; built once, used by all threads."""
 
     pool: ConnectionPool[Connection]
+    #: Takes the batches of all accounts but that of the SMTP relay …
     provider: Provider
     keyring: Keyring
     #: Asked for each answer: operators change it while it runs.
@@ -119,6 +124,8 @@ class Delivery:
     #: Told the lane, account and outcomes of each request, and when it began by `time.monotonic`; must not raise.
     answered: Callable[[str, str, list[Outcome], float], None] = unheard
     reached: Reached = go_on
+    #: … which takes its own; None where this worker knows none.
+    smtp: Provider | None = None
 
     def deliver(self, batch: UUID) -> None:
         """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
@@ -139,7 +146,7 @@ class Delivery:
             return
         self.reached(Step.MARKED)
         began = time.monotonic()
-        outcomes = self.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
+        outcomes = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
         self.answered(ready.lane, ready.account, outcomes, began)
         self.reached(Step.ANSWERED)
         policy = self.policy()
@@ -178,6 +185,10 @@ class Delivery:
             log.debug("ticket of batch %s is stale", batch)
             return None
         self.reached(Step.CLAIMED)
+        provider = self.smtp if items[0].account == SMTP else self.provider
+        if provider is None:
+            self._send_back(connection, batch, token, items)
+            return None
         letters: dict[UUID, Letter] = {}
         taken_out: list[Move] = []
         for item in items:
@@ -196,7 +207,24 @@ class Delivery:
         if marked is None:
             return None
         posted = [letters[mail_id] for mail_id in marked.mail_ids]
-        return Ready(token=token, deadline=deadline, lane=marked.lane, account=marked.account, letters=posted)
+        return Ready(
+            token=token,
+            deadline=deadline,
+            lane=marked.lane,
+            account=marked.account,
+            provider=provider,
+            letters=posted,
+        )
+
+    def _send_back(
+        self, connection: Connection, batch: UUID, token: UUID, items: Sequence[store.Item]
+    ) -> None:
+        """Let the mails wait again that only the SMTP relay may be given, which this worker knows nothing of."""
+        if self.complaints.due():
+            log.warning("batch %s is for the SMTP relay, and ATUM_SMTP_URL is not set here: sent back", batch)
+        alone = len(items) == 1
+        moved = [results.elsewhere(item, batch, after_s=_ELSEWHERE_S, alone=alone) for item in items]
+        store.take_out(connection, batch=batch, token=token, mails=moved)
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:

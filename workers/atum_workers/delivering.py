@@ -39,6 +39,7 @@ def delivery(
     *,
     pool: ConnectionPool[Connection],
     provider: Provider,
+    smtp: Provider | None,
     keyring: Keyring,
     answered: Callable[[str, str, list[Outcome], float], None],
     marked: Callable[[int], None],
@@ -52,6 +53,7 @@ def delivery(
     return Delivery(
         pool=pool,
         provider=provider,
+        smtp=smtp,
         keyring=keyring,
         policy=lambda: retry_policy(live.now),
         worker=f"{socket.gethostname()}:{os.getpid()}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from atum_schema.flow import RATE_LIMITED, Failed, Good, Halt, Signal, Slow
+from atum_workers import smtp_outcome
 from atum_workers.codes import CODES, REFUSED_BY_STATUS, Meaning
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 
@@ -15,6 +16,7 @@ TIMEOUT: Final = "timeout"
 _ACCOUNT: Final = frozenset(
     {reason for kind, reason in CODES.values() if kind is Meaning.ACCOUNT}
     | set(REFUSED_BY_STATUS.values()) - {RATE_LIMITED}
+    | smtp_outcome.FOR_A_PERSON
 )
 # A template belongs to a mail; senders and streams to many.
 _OPERATOR: Final = frozenset(reason for kind, reason in CODES.values() if kind is Meaning.OPERATOR) - {

@@ -12,6 +12,10 @@ class Accepted(NamedTuple):
     message_id: str
     #: What the provider remarked, if not simply OK; no addresses.
     remark: str | None = None
+    #: Of the answer; None where it was not HTTP.
+    http_status: int | None = 200
+    #: Its ErrorCode; None where it has none.
+    code: int | None = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

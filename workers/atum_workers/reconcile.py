@@ -3,7 +3,8 @@
 ::
 
     begin ─▶ control, per stream ─▶ search every unresolved batch ─▶ prove what was found ─▶ conclude
-      │
+      │  │
+      │  given to the SMTP relay, which cannot be asked: held
       not due, or somebody else's
 
 The control comes first: an index that shows it has come past the anchor before it is asked for the mails. Each round
@@ -14,9 +15,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from atum_schema.addresses import parse_addresses
+from atum_schema.fallback import HELD_REASON, SMTP
 from atum_schema.moves import Move
 from atum_schema.status import Cause
 from atum_schema.steps import Reached, Step, go_on
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from atum_workers.reconcile_store import Begun, Sought
 
 log = logging.getLogger(__name__)
+
+_UNASKABLE: Final = "the SMTP relay may have taken it, and cannot be asked"
 
 
 class Searchable(Protocol):
@@ -85,6 +89,9 @@ class Reconciliation:
             begun = store.begin(connection, batch=batch, lease_s=self.round_lease_s)
             if begun is None:
                 return
+            if begun.account == SMTP:
+                self._hold(connection, batch, begun)
+                return
             mails = store.sought(connection, begun.mail_ids)
             controls = {
                 stream: store.control(connection, stream=stream, after=begun.control_after)
@@ -97,6 +104,18 @@ class Reconciliation:
             proven = self._prove(connection, mails, found)
             self.reached(Step.PROVEN)
             self._conclude(connection, batch, begun, found, [m for m in mails if m.id not in proven])
+        self.reached(Step.CONCLUDED)
+
+    def _hold(self, connection: Connection, batch: UUID, begun: Begun) -> None:
+        """Hold the mails of a batch that nobody can be asked about: an SMTP relay tells nothing afterwards."""
+
+        def decide(mail: Locked) -> list[Move]:
+            held = Move(
+                mail.mail_id, mail.status, Cause.HELD, reason=HELD_REASON, detail=_UNASKABLE, batch_id=batch
+            )
+            return [held]
+
+        store.conclude(connection, batch=batch, search_at=begun.search_at, again=None, decide=decide)
         self.reached(Step.CONCLUDED)
 
     def _search(self, begun: Begun, mails: Sequence[Sought], controls: dict[str, UUID | None]) -> Round:

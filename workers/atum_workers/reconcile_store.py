@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.rows import args_row, tuple_row
 
 from atum_schema import moves
+from atum_schema.fallback import SMTP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ class Begun(NamedTuple):
     """An unknown batch whose search has begun."""
 
     lane: str
+    account: str
     mail_ids: list[UUID]
     search_at: datetime
     #: The anchor, or the last search that counted: a control was accepted later than this.
@@ -43,7 +45,7 @@ SET search_at = clock_timestamp()
     publish_after = clock_timestamp()
                     + make_interval(secs => %(lease_s)s + CASE WHEN by_mail THEN cardinality(mail_ids) ELSE 0 END)
 WHERE id = %(batch)s AND state = 'unknown' AND search_at <= clock_timestamp()
-RETURNING lane, mail_ids, search_at, greatest(anchor_at, counted_at) AS control_after,
+RETURNING lane, account, mail_ids, search_at, greatest(anchor_at, counted_at) AS control_after,
           extract(epoch FROM clock_timestamp() - anchor_at)::float8 AS age, searches, failures, by_mail
 """
 
@@ -66,7 +68,7 @@ class Sought(NamedTuple):
     to_line: str
     cc_line: str | None
     bcc_line: str | None
-    #: Its POSTs that are unresolved.
+    #: Its POSTs to this provider that are unresolved.
     batches: list[UUID]
     #: Seconds since the first of them.
     posted_ago: float | None
@@ -79,24 +81,24 @@ FROM atum.mail m
 LEFT JOIN LATERAL (
     SELECT array_agg(batch_id ORDER BY posting_at) AS batches,
            extract(epoch FROM clock_timestamp() - min(posting_at))::float8 AS posted_ago
-    FROM atum.attempt WHERE mail_id = m.id AND outcome = 'unknown') a ON true
+    FROM atum.attempt WHERE mail_id = m.id AND outcome = 'unknown' AND account IS DISTINCT FROM %(smtp)s) a ON true
 WHERE m.id = ANY(%(ids)s) AND m.status = 'unknown'
 ORDER BY m.id
 """
 
 
 def sought(connection: Connection, ids: Sequence[UUID]) -> list[Sought]:
-    """Load those of the mails that are unknown, with every unresolved batch of theirs."""
+    """Load those of the mails that are unknown, with every unresolved batch of theirs that can be searched for."""
     with connection.cursor(row_factory=args_row(Sought), binary=True) as cursor:
-        return cursor.execute(SOUGHT, {"ids": list(ids)}).fetchall()
+        return cursor.execute(SOUGHT, {"ids": list(ids), "smtp": SMTP}).fetchall()
 
 
-# The first one after that time: the likeliest to be in the index. Bounded, so that a stream where nothing happens
+# The first one after that time: the likeliest to be in the index. What an SMTP relay took is in none. Bounded, so that a stream where nothing happens
 # does not make it read the log.
 CONTROL = """
 SELECT m.id
 FROM (SELECT mail_id, posting_at FROM atum.attempt
-      WHERE outcome = 'accepted' AND posting_at > %(after)s
+      WHERE outcome = 'accepted' AND posting_at > %(after)s AND account IS DISTINCT FROM %(smtp)s
       ORDER BY posting_at LIMIT 20000) a
 JOIN atum.mail m ON m.id = a.mail_id
 WHERE m.stream = %(stream)s
@@ -107,7 +109,7 @@ ORDER BY a.posting_at LIMIT 1
 def control(connection: Connection, *, stream: str, after: datetime) -> UUID | None:
     """Find a mail of the stream that was posted after this time, and accepted."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(CONTROL, {"stream": stream, "after": after}).fetchone()
+        row = cursor.execute(CONTROL, {"stream": stream, "after": after, "smtp": SMTP}).fetchone()
     return None if row is None else row[0]
 
 

@@ -26,6 +26,20 @@ def expired(item: store.Item, batch: UUID) -> Move:
     return Move(item.mail_id, item.status, Cause.EXPIRED, reason="expired", detail="expired", batch_id=batch)
 
 
+def elsewhere(item: store.Item, batch: UUID, *, after_s: float, alone: bool) -> Move:
+    """Say that this worker cannot post a mail and another may, `after_s` seconds later."""
+    return Move(
+        item.mail_id,
+        item.status,
+        Cause.REISSUED,
+        detail="the worker that took it knows no SMTP relay",
+        batch_id=batch,
+        due_s=after_s,
+        # Who is under suspicion travels alone.
+        at_most=1 if alone else None,
+    )
+
+
 def unreadable(item: store.Item, batch: UUID) -> Move:
     """Say that the content of a mail cannot be read now."""
     # Nothing was posted and nothing is charged: it goes out once the keyring is mended.
@@ -85,7 +99,7 @@ def _sent(item: store.Item, answer: Accepted, verdict: Verdict) -> store.Result:
         None,
         None,
         answer.remark,
-        200,
-        0,
+        answer.http_status,
+        answer.code,
         answer.message_id,
     )

@@ -32,6 +32,8 @@ class Item(NamedTuple):
     #: None when the content is gone, which no run of the system may reach.
     key_id: str | None
     body: bytes | None
+    #: Of its batch.
+    account: str
 
 
 # Losing this commit in a crash gives the batch back as issued, which is right: nothing was posted under it.
@@ -43,10 +45,10 @@ claimed AS (
         claimed_at = clock_timestamp(), lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     FROM unsynced
     WHERE id = %(batch)s AND state = 'issued'
-    RETURNING mail_ids
+    RETURNING mail_ids, account
 )
 SELECT m.id AS mail_id, m.status, m.attempts, m.tries, coalesce(m.expires_at <= clock_timestamp(), false) AS expired,
-       m.expires_at, c.key_id, c.body
+       m.expires_at, c.key_id, c.body, claimed.account
 FROM claimed
 CROSS JOIN unnest(claimed.mail_ids) WITH ORDINALITY AS u(id, place)
 JOIN atum.mail m ON m.id = u.id

@@ -28,7 +28,7 @@ _CONNECTIONS: Final = 256
 _USER_TIMEOUT_MS: Final = 20_000
 # Closing sends RST instead of waiting politely: what was abandoned must not be completed by bytes still queued.
 _RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_SOCKET_OPTIONS: Final = (
+SOCKET_OPTIONS: Final = (
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS),
     (socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE),
 )
@@ -60,7 +60,7 @@ class Clock(threading.local):
 
 def client(base_url: str, headers: dict[str, str], clock: Clock) -> httpx.Client:
     """Make the client: no redirects, no retries, no proxies from the environment, RST on close."""
-    transport = httpx.HTTPTransport(socket_options=list(_SOCKET_OPTIONS), retries=0)
+    transport = httpx.HTTPTransport(socket_options=list(SOCKET_OPTIONS), retries=0)
     # httpx has no parameter for the network backend of its pool; a test fails if this attribute goes away.
     transport._pool = httpcore.ConnectionPool(  # noqa: SLF001
         ssl_context=httpx.create_ssl_context(),
@@ -70,7 +70,7 @@ def client(base_url: str, headers: dict[str, str], clock: Clock) -> httpx.Client
         keepalive_expiry=5.0,
         http1=True,
         retries=0,
-        socket_options=list(_SOCKET_OPTIONS),
+        socket_options=list(SOCKET_OPTIONS),
         network_backend=_Backend(clock),
     )
     return httpx.Client(

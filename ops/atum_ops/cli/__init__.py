@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
     "health": "atum_ops.cli.health",
+    "fallback": "atum_ops.cli.fallback",
     "intake": "atum_ops.cli.parts",
     "keys": "atum_ops.cli.keys",
     "logs": "atum_ops.cli.logs",

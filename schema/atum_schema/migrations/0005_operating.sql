@@ -6,6 +6,7 @@ ALTER TABLE atum.mail
     ADD COLUMN account     text;  -- NULL: whichever its lane uses
 CREATE INDEX mail_resent_from ON atum.mail (resent_from) WHERE resent_from IS NOT NULL;
 ALTER TABLE atum.ready ADD COLUMN account text;  -- as in the log
+CREATE INDEX ready_pinned ON atum.ready (lane, due_at) WHERE account IS NOT NULL;
 
 -- Who was asked: a provider's account. NULL: before anybody kept it.
 ALTER TABLE atum.attempt ADD COLUMN account text;
