@@ -15,7 +15,7 @@ from psycopg import pq
 
 from atum_producers import relay_store
 from atum_producers import store as producer_store
-from atum_schema import database, flow_store, moves
+from atum_schema import database, flow_store, moves, replaying_store
 from atum_schema.flow import Window
 from atum_workers import store as worker_store
 from tests.nodes import Databases
@@ -233,6 +233,13 @@ def test_the_state_of_a_mail_has_the_fields_that_applications_see(
         (relay_store.LOOK, 2),
         (flow_store.WINDOWS, 4 + len(Window._fields)),
         (moves.READY, 1),
+        (replaying_store.MAILS, 10),
+        (replaying_store.LOCK_MAILS, 10),
+        (replaying_store.GONE, 1),
+        (replaying_store.POSTS, 4),
+        (replaying_store.TOLD, 3),
+        (replaying_store.KIN, 3),
+        (replaying_store.HOLDERS, 2),
     ],
 )
 def test_a_statement_that_is_read_by_place_has_as_many_columns_as_are_read(
