@@ -17,6 +17,7 @@ from atum_producers import relay_store
 from atum_producers import store as producer_store
 from atum_schema import database, flow_store, moves
 from atum_schema.flow import Window
+from atum_workers import reencrypt_store
 from atum_workers import store as worker_store
 from tests.nodes import Databases
 
@@ -56,6 +57,7 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/accept.py",
             ROOT / "schema/atum_schema/audit.py",
             ROOT / "schema/atum_schema/flow_store.py",
+            ROOT / "schema/atum_schema/live.py",
             ROOT / "schema/atum_schema/migrate.py",
             ROOT / "schema/atum_schema/moves.py",
             ROOT / "schema/atum_schema/recall.py",
@@ -63,6 +65,8 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/suppression.py",
             ROOT / "schema/atum_schema/suppression_list.py",
             ROOT / "schema/atum_schema/suppression_orders.py",
+            ROOT / "ops/atum_ops/key_rotation.py",
+            ROOT / "ops/atum_ops/key_use.py",
             ROOT / "workers/atum_workers/proof.py",
             ROOT / "workers/atum_workers/pull.py",
         ]
@@ -224,6 +228,8 @@ def test_the_state_of_a_mail_has_the_fields_that_applications_see(
         (relay_store.LOOK, 2),
         (flow_store.WINDOWS, 4 + len(Window._fields)),
         (moves.READY, 1),
+        *[(shelf.page, len(reencrypt_store.Seen._fields)) for shelf in reencrypt_store.SHELVES],
+        *[(shelf.fetch, len(reencrypt_store.Sealed._fields)) for shelf in reencrypt_store.SHELVES],
     ],
 )
 def test_a_statement_that_is_read_by_place_has_as_many_columns_as_are_read(

@@ -11,7 +11,7 @@ import click
 
 from atum_ops import show
 from atum_ops.durations import Duration
-from atum_schema import database
+from atum_schema import database, live
 from atum_schema import settings as settings_module
 from atum_schema.ids import first_mail_id
 
@@ -51,6 +51,8 @@ def catch_up(since: timedelta, *, yes: bool, form: str) -> None:
     configured = settings_module.load()
     began = datetime.now(UTC) - since
     with database.pool(configured.database_url.get_secret_value(), name="cli", size=_CONNECTIONS) as pool:
+        with pool.connection() as connection:
+            configured = live.current(connection, configured)
         if not yes:
             number = _untold(pool, began)
             seconds = number / configured.catch_up_rate
