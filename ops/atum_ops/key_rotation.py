@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from psycopg.rows import args_row
 
 from atum_ops import operations
-from atum_ops.operations import Operation
+from atum_ops.operations import FIND, Operation
 from atum_schema import maintenance
 from atum_workers.maintain import Lease
 from atum_workers.reencrypt import Reencryption
@@ -60,7 +60,7 @@ def hurry(connection: Connection) -> None:
 def state(connection: Connection, operation: UUID) -> Operation:
     """Give an order as it stands."""
     with connection.cursor(row_factory=args_row(Operation)) as cursor:
-        found = cursor.execute(operations.FIND, {"id": operation}).fetchone()
+        found = cursor.execute(FIND, {"id": operation}).fetchone()
     if found is None:
         raise AssertionError("an order that was given is gone")
     return found

@@ -120,7 +120,7 @@ def status(keyring: Keyring, use: Use, known: Progress) -> Status:
             return "yes"
         if last is None or last.active != keyring.active or known.walk is not None:
             return "unknown"
-        return "no" if key in walked else "yes"
+        return "no" if key in walked or last.late else "yes"
 
     def of_walk(counts: dict[str, int], key: str) -> int | None:
         return None if last is None else counts.get(key, 0)

@@ -17,6 +17,7 @@ from atum_producers import relay_store
 from atum_producers import store as producer_store
 from atum_schema import database, flow_store, moves, replaying_store
 from atum_schema.flow import Window
+from atum_workers import reencrypt_store
 from atum_workers import store as worker_store
 from tests.nodes import Databases
 
@@ -61,6 +62,7 @@ def sources() -> list[Path]:
             ROOT / "ops/atum_ops/transitions_store.py",
             ROOT / "schema/atum_schema/flow_store.py",
             ROOT / "schema/atum_schema/heartbeat.py",
+            ROOT / "schema/atum_schema/live.py",
             ROOT / "schema/atum_schema/migrate.py",
             ROOT / "schema/atum_schema/moves.py",
             ROOT / "schema/atum_schema/recall.py",
@@ -72,6 +74,8 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/suppression_orders.py",
             ROOT / "ops/atum_ops/dead_store.py",
             *(ROOT / "ops/atum_ops/mails").glob("*_store.py"),
+            ROOT / "ops/atum_ops/key_rotation.py",
+            ROOT / "ops/atum_ops/key_use.py",
             ROOT / "workers/atum_workers/proof.py",
             ROOT / "workers/atum_workers/pull.py",
         ]
@@ -240,6 +244,8 @@ def test_the_state_of_a_mail_has_the_fields_that_applications_see(
         (replaying_store.TOLD, 3),
         (replaying_store.KIN, 3),
         (replaying_store.HOLDERS, 2),
+        *[(shelf.page, len(reencrypt_store.Seen._fields)) for shelf in reencrypt_store.SHELVES],
+        *[(shelf.fetch, len(reencrypt_store.Sealed._fields)) for shelf in reencrypt_store.SHELVES],
     ],
 )
 def test_a_statement_that_is_read_by_place_has_as_many_columns_as_are_read(

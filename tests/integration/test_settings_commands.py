@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import pytest
 
 from atum_schema import database, live, settings
 from tests.command_line import run
+from tests.nodes import eventually
 
 if TYPE_CHECKING:
     from tests.command_line import Answer, Place
@@ -183,15 +185,20 @@ def test_who_has_not_seen_the_last_change_does_not_undo_it_unawares(place: Place
 
 def test_two_people_at_once_make_two_versions_one_after_the_other(place: Place) -> None:
     loaded = settings.load_from(place.environment)
+    answers: list[Answer] = []
+    second = threading.Thread(target=lambda: answers.append(put(place, "attempts=5")))
     with database.connect(place.url, name="tests") as other, other.transaction():
         live.change(other, loaded, {"window": "64"}, actor="operator:joe")
-        place.sql("SET lock_timeout = '1ms'; SELECT * FROM atum.setting")
+        second.start()
+        waiting: LiteralString = (
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'atum.setting'::regclass"
+        )
+        assert eventually(lambda: place.sql(waiting) == [(1,)])
         # Whoever reads does not wait; whoever changes does.
         assert version(place) == 0
-    refused = put(place, "attempts=5", "--expect-version", "0")
-    assert "settings are at version 1" in refused.err
-    assert put(place, "attempts=5").status == 0
-    assert (shown(place)["window"]["value"], version(place)) == (64, 2)
+    second.join()
+    assert [answer.status for answer in answers] == [0]
+    assert (shown(place)["window"]["value"], shown(place)["attempts"]["value"], version(place)) == (64, 5, 2)
 
 
 def test_what_is_the_same_already_is_no_change(place: Place) -> None:

@@ -105,7 +105,7 @@ class Reencryption:
         walk.keys.update(row.key_id for row in rows)
         if rows:
             walk.after = rows[-1].id
-        if len(page) < self.page and len(rows) == len(page):
+        if len(rows) == len(page) and (len(page) < self.page or walk.is_past(page[-1].id)):
             walk.shelf, walk.after = walk.shelf + 1, store.FIRST
         with self.pool.connection() as connection:
             if walk.shelf < len(store.SHELVES):
@@ -138,7 +138,15 @@ class Reencryption:
             walk.found(row.id for row, _ in anew)
             walk.changed += store.replace(connection, shelf, anew, active=walk.active, head=HEAD)
 
+    def _newest(self, connection: Connection, shelf: Shelf, walk: Walk) -> int:
+        """Count the newest rows under another key, apart from keys under which there is what cannot be read."""
+        found = store.look(connection, shelf, limit=self.page)
+        others = set(self.keyring.ids) - {walk.active} - walk.unreadable.keys()
+        return sum(number for key, number in found.items() if key in others)
+
     def _end(self, connection: Connection, progress: Progress, walk: Walk, lease: Lease) -> None:
+        newest = sum(self._newest(connection, shelf, walk) for shelf in store.SHELVES)
+        walk.late = max(walk.late, newest)
         done = walking.ended(progress, store.clock(connection))
         lease.go_on(walking.dumped(progress))
         store.end(connection, active=walk.active, counts=walk.counts, began_at=done.seen_at, actor=ACTOR)

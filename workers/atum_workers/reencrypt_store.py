@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from atum_schema import audit
@@ -116,8 +115,7 @@ class Seen(NamedTuple):
 
 def page(connection: Connection, shelf: Shelf, *, after: UUID, limit: int) -> list[Seen]:
     """Give the next rows by id, at most so many. What is in them is not read."""
-    with connection.cursor(row_factory=args_row(Seen)) as cursor:
-        return cursor.execute(shelf.page, {"after": after, "limit": limit}).fetchall()
+    return [Seen(*row) for row in connection.execute(shelf.page, {"after": after, "limit": limit})]
 
 
 class Sealed(NamedTuple):
@@ -130,8 +128,8 @@ class Sealed(NamedTuple):
 
 def fetch(connection: Connection, shelf: Shelf, ids: Sequence[UUID], *, active: str) -> list[Sealed]:
     """Give those of the rows that are there and not under the active key."""
-    with connection.cursor(row_factory=args_row(Sealed), binary=True) as cursor:
-        return cursor.execute(shelf.fetch, {"ids": list(ids), "active": active}).fetchall()
+    values = {"ids": list(ids), "active": active}
+    return [Sealed(*row) for row in connection.execute(shelf.fetch, values, binary=True)]
 
 
 def replace(

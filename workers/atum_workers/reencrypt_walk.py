@@ -1,8 +1,8 @@
 """A walk over everything that is encrypted: where it is, what it has come to, and when one begins. Pure.
 
-It goes over all rows, and again until a pass finds none from before the walk that is under another key and can be read: what
-was committed behind its back is found by the next pass. What a part that still has the old key first has stored since
-is encrypted anew as well, and counted: then the walk is done again, later, by itself.
+It goes over all rows, and again until a pass finds none from before the walk that is under another key and can be read:
+what was committed behind its back is found by the next pass. What a part that still has the old key first has stored
+since then is noticed: the walk is done again, later, by itself.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Walk:
             else:
                 self.late += 1
 
+    def is_past(self, last: UUID) -> bool:
+        """Whether all from before this pass is done: nobody runs after those who store faster than it encrypts."""
+        return last >= first_mail_id(self.pass_began_at)
+
     @property
     def counts(self) -> dict[str, int]:
         """What it has come to, for people."""
@@ -84,7 +88,7 @@ class Ended(NamedTuple):
     seen_at: datetime
     ended_at: datetime
     changed: int
-    #: Rows that came under another key since then; they are under this one now.
+    #: Rows that came under another key since then, as far as it has seen them.
     late: int
     #: Rows by the key that they had, and those that cannot be read.
     keys: dict[str, int]

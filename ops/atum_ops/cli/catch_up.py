@@ -12,7 +12,7 @@ import click
 from atum_ops import show
 from atum_ops.cli import orders
 from atum_ops.durations import Duration
-from atum_schema import audit, database
+from atum_schema import audit, database, live
 from atum_schema import settings as settings_module
 from atum_schema.ids import first_mail_id
 
@@ -53,6 +53,8 @@ def catch_up(since: timedelta, *, yes: bool, by: str, form: str) -> None:
     configured = settings_module.load()
     began = datetime.now(UTC) - since
     with database.pool(configured.database_url.get_secret_value(), name="cli", size=_CONNECTIONS) as pool:
+        with pool.connection() as connection:
+            configured = live.current(connection, configured)
         if not yes:
             number = _untold(pool, began)
             seconds = number / configured.catch_up_rate
