@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atum_ops import retaining_store as store
 from atum_schema import live, retention, retention_store
+from atum_schema.retention import EVERYTHING, NOTHING, Range
 
 if TYPE_CHECKING:
     from atum_ops.retaining_store import Old, Run, Size, Staying
@@ -46,6 +47,8 @@ class Picture:
     months: tuple[Due, ...]
     aside: Old
     content: Old
+    #: Since when the oldest sent mail is over that has content.
+    oldest_content: datetime | None
     missing: tuple[str, ...]
     run: Run
 
@@ -106,6 +109,9 @@ def look(connection: Connection, base: Settings) -> Picture:
         ),
         aside=store.old_aside(connection, ended_before=now - timedelta(days=days)),
         content=store.old_content(connection, rule.ranges[0], ended_before=rule.ended_before),
+        oldest_content=store.old_content(
+            connection, Range(NOTHING, EVERYTHING), ended_before=rule.ended_before
+        ).oldest,
         missing=tuple(retention.missing(partitions, now=now)),
         run=store.task(connection),
     )
@@ -122,7 +128,7 @@ def document(picture: Picture) -> dict[str, Any]:
         },
         "oldest_month": picture.oldest_month and str(picture.oldest_month),
         "oldest_mail": picture.oldest_mail,
-        "oldest_content_of_a_sent_mail": picture.content.oldest,
+        "oldest_content_of_a_sent_mail": picture.oldest_content,
         "next_run": {
             "months": [
                 {
