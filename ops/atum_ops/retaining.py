@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atum_ops import retaining_store as store
 from atum_schema import live, retention, retention_store
-from atum_schema.retention import EVERYTHING, NOTHING, Range
 
 if TYPE_CHECKING:
     from atum_ops.retaining_store import Old, Run, Size, Staying
@@ -110,7 +109,9 @@ def look(connection: Connection, base: Settings) -> Picture:
         aside=store.old_aside(connection, ended_before=now - timedelta(days=days)),
         content=store.old_content(connection, rule.ranges[0], ended_before=rule.ended_before),
         oldest_content=store.old_content(
-            connection, Range(NOTHING, EVERYTHING), ended_before=rule.ended_before
+            connection,
+            retention.Range(retention.NOTHING, retention.EVERYTHING),
+            ended_before=rule.ended_before,
         ).oldest,
         missing=tuple(retention.missing(partitions, now=now)),
         run=store.task(connection),

@@ -61,6 +61,7 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/recall.py",
             ROOT / "schema/atum_schema/restore.py",
             ROOT / "schema/atum_schema/retention_store.py",
+            ROOT / "ops/atum_ops/retaining_store.py",
             ROOT / "schema/atum_schema/suppression.py",
             ROOT / "schema/atum_schema/suppression_list.py",
             ROOT / "schema/atum_schema/suppression_orders.py",
