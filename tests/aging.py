@@ -122,7 +122,8 @@ def begun(
 ) -> Lease:
     """Take the task's lease."""
     ((task,),) = place.sql("SELECT id FROM atum.maintenance WHERE name = %(name)s", name=Task.RETAIN.value)
-    taken = maintenance.begin(place.connection, task)
+    with pool.connection() as connection:
+        taken = maintenance.begin(connection, task)
     assert taken is not None
     return Lease(pool=pool, token=taken.token, progress=taken.progress, stopping=stopping)
 
@@ -133,5 +134,6 @@ def retain(
     """Do one run under a lease of its own."""
     lease = begun(place, pool)
     retained = retaining(place, pool, **fields).run(lease, everything=everything)
-    maintenance.end(place.connection, lease.token, due_s=3600)
+    with pool.connection() as connection:
+        maintenance.end(connection, lease.token, due_s=3600)
     return retained

@@ -47,6 +47,8 @@ class Picture:
     months: tuple[Due, ...]
     aside: Old
     content: Old
+    #: Since when the oldest sent mail is over that has content.
+    oldest_content: datetime | None
     missing: tuple[str, ...]
     run: Run
 
@@ -107,6 +109,11 @@ def look(connection: Connection, base: Settings) -> Picture:
         ),
         aside=store.old_aside(connection, ended_before=now - timedelta(days=days)),
         content=store.old_content(connection, rule.ranges[0], ended_before=rule.ended_before),
+        oldest_content=store.old_content(
+            connection,
+            retention.Range(retention.NOTHING, retention.EVERYTHING),
+            ended_before=rule.ended_before,
+        ).oldest,
         missing=tuple(retention.missing(partitions, now=now)),
         run=store.task(connection),
     )
@@ -123,7 +130,7 @@ def document(picture: Picture) -> dict[str, Any]:
         },
         "oldest_month": picture.oldest_month and str(picture.oldest_month),
         "oldest_mail": picture.oldest_mail,
-        "oldest_content_of_a_sent_mail": picture.content.oldest,
+        "oldest_content_of_a_sent_mail": picture.oldest_content,
         "next_run": {
             "months": [
                 {

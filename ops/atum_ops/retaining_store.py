@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg.rows import args_row, tuple_row
 
@@ -110,7 +110,9 @@ FROM looked l LEFT JOIN atum.mail m ON m.id = l.mail_id
 def old_content(connection: Connection, within: Range, *, ended_before: datetime | None) -> Old:
     """Count content that goes at the next run; the oldest is that of any proven mail."""
     values = {"proven": _PROVEN, "ended_before": ended_before, "limit": LOOKED, **within._asdict()}
-    return _old(connection, OLD_CONTENT, values)
+    with connection.cursor(row_factory=args_row(Old)) as cursor:
+        row = cursor.execute(OLD_CONTENT, values).fetchone()
+    return Old(0, None, 0) if row is None else row
 
 
 OLD_ASIDE: Final = """
@@ -125,12 +127,8 @@ FROM (SELECT CASE WHEN status = ANY(%(taken)s::text[]) THEN coalesce(finished_at
 def old_aside(connection: Connection, *, ended_before: datetime) -> Old:
     """Count mails that were put aside and go at the next run."""
     values = {"taken": list(retention.TAKEN), "ended_before": ended_before, "limit": LOOKED}
-    return _old(connection, OLD_ASIDE, values)
-
-
-def _old(connection: Connection, statement: Any, values: dict[str, Any]) -> Old:
     with connection.cursor(row_factory=args_row(Old)) as cursor:
-        row = cursor.execute(statement, values).fetchone()
+        row = cursor.execute(OLD_ASIDE, values).fetchone()
     return Old(0, None, 0) if row is None else row
 
 

@@ -65,7 +65,9 @@ def test_content_of_a_sent_mail_that_is_too_old_needs_attention(place: Place) ->
     for batch in place.issue():
         place.end(batch, **SENT)
     place.sql("INSERT INTO atum.content (mail_id, key_id, body) VALUES (%(id)s, 'test', 'x')", id=kept)
-    assert place.run("retention", "status").status == 0
+    answer = place.run("retention", "status", "--format=json")
+    assert answer.status == 0
+    assert answer.json["oldest_content_of_a_sent_mail"] is not None
     place.environment["ATUM_PRIVACY"] = "metadata"
     place.sql("UPDATE atum.mail SET finished_at = now() - interval '2 days'")
     answer = place.run("retention", "status")

@@ -189,6 +189,10 @@ def test_webhooks_counters_and_suppressions_do_not_depend_on_the_log(
     place.sql("UPDATE atum.webhook_inbox SET due_at = now()")
     apply_all(place, park_s=0)
     assert place.sql("SELECT DISTINCT state FROM atum.webhook_inbox") == [("unmatched",)]
+    # Whom not to mail is known all the same.
+    assert place.sql("SELECT address, reason FROM atum.suppression WHERE suppressed") == [
+        ("r0@example.net", "hard_bounce")
+    ]
     assert place.sql("SELECT sum(number) FROM atum.transitions") == counted
     assert counts(place, [gone]) == NOTHING
 

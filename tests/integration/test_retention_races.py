@@ -13,9 +13,11 @@ import pytest
 from atum_schema import database, moves, retention_store
 from atum_schema.moves import Move
 from atum_schema.status import Cause, Status
+from atum_workers import inbox_store
 from tests.aging import counts, ended_in, make, month, partitions, retain
 from tests.command_line import DEAD, RETRYING, SENT
 from tests.nodes import eventually
+from tests.telling import applying, event, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -231,3 +233,26 @@ def test_who_holds_a_mail_that_was_put_aside_keeps_it_and_nobody_waits(
         assert retain(place, pool).deleted == 1
     assert retain(place, pool).deleted == 1
     assert counts(place, ids)["event"] == 0
+
+
+def test_an_event_whose_mail_goes_while_it_is_applied_finds_none_and_leaves_nothing(
+    place: Place, pool: ConnectionPool[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make(place, month(OLD))
+    (mail_id,) = ended_in(place, old, DEAD)
+    ((batch,),) = place.sql("SELECT batch_id FROM atum.attempt")
+    retain(place, pool)
+    place.sql("UPDATE atum.mail SET status = 'canceled'")
+    place.sql("DELETE FROM atum.dead_letter")
+    tell(place, event("Delivery", mail_id, batch))
+    about = inbox_store.about
+
+    def then_gone(connection: psycopg.Connection[Any], ids: Any) -> Any:
+        known = about(connection, ids)
+        assert retain(place, pool).deleted == 1
+        return known
+
+    monkeypatch.setattr(inbox_store, "about", then_gone)
+    assert applying(place).round(place.connection) == 1
+    assert place.sql("SELECT state, reason FROM atum.webhook_inbox") == [("parked", "no_such_mail")]
+    assert counts(place, [mail_id])["recipient_event"] == 0

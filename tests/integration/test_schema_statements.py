@@ -69,6 +69,7 @@ def sources() -> list[Path]:
             ROOT / "schema/atum_schema/replaying_store.py",
             ROOT / "schema/atum_schema/restore.py",
             ROOT / "schema/atum_schema/retention_store.py",
+            ROOT / "ops/atum_ops/retaining_store.py",
             ROOT / "schema/atum_schema/suppression.py",
             ROOT / "schema/atum_schema/suppression_list.py",
             ROOT / "schema/atum_schema/suppression_orders.py",

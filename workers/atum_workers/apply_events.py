@@ -163,6 +163,8 @@ class Applying:
         if owned is None:
             raise _Moved
         holders, locked = owned
+        # Retention may have taken a mail since it was looked up.
+        known = {mail.mail_id: known[mail.mail_id] for mail in locked if mail.mail_id in known}
         placed = [each for each in events if each.place is not None and each.place.mail_id in known]
         status = proof.apply(
             connection,

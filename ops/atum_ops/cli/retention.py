@@ -161,7 +161,7 @@ def _tables(picture: Picture) -> None:
     )
     rows = [
         ("mails", f"{picture.retention_days} days, by month", _day(picture.oldest_mail)),
-        ("content of sent mails", kept, _day(picture.content.oldest)),
+        ("content of sent mails", kept, _day(picture.oldest_content)),
     ]
     show.table("Retention", ["what", "kept", "oldest"], rows)
     _next_run(picture)
