@@ -7,7 +7,10 @@ failed ÷ finished, in a window of time, and 1 at most: a mail that was sent bef
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LEAST: Final = 20
 """Finished mails from which on a rate means something."""
@@ -78,18 +81,13 @@ def _direction(now: float | None, before: float | None) -> Direction:
     return Direction.STEADY
 
 
-_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_WIDTH: Final = 16
 
 
-def bars(values: list[float]) -> str:
-    """Draw one small bar per value, the highest in full; a dot where it is 0."""
+def bars(values: Sequence[float]) -> list[str]:
+    """Draw a bar for each value, the highest in full width; what is not 0 is never drawn as nothing."""
     top = max(values, default=0.0)
-    if top <= 0:
-        return "·" * len(values)
-    return "".join(
-        "·" if value <= 0 else _BLOCKS[min(len(_BLOCKS) - 1, int(value / top * len(_BLOCKS)))]
-        for value in values
-    )
+    return ["█" * round(_WIDTH * value / top) or "▏" if value > 0 else "" for value in values]
 
 
 def document(found: Trend) -> dict[str, Any]:

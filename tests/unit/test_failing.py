@@ -51,6 +51,7 @@ def test_words_say_the_rate_and_what_it_was() -> None:
 
 
 def test_bars_are_as_many_as_values_and_the_highest_is_full() -> None:
-    assert failing.bars([0.0, 1.0, 8.0, 4.0]) == "·▂█▅"
-    assert failing.bars([0.0, 0.0]) == "··"
-    assert failing.bars([]) == ""
+    assert failing.bars([0.0, 1.0, 8.0, 4.0]) == ["", "█" * 2, "█" * 16, "█" * 8]
+    assert failing.bars([0.0, 1.0, 1000.0])[:2] == ["", "▏"]
+    assert failing.bars([0.0, 0.0]) == ["", ""]
+    assert failing.bars([]) == []

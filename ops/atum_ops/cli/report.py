@@ -45,9 +45,10 @@ def report(since: timedelta, form: str) -> None:
 
 
 def _print(made: Report) -> None:
+    bars = failing.bars([slot.counts.failed for slot in made.slots])
     rows = [
         (*row[:6], "–" if row[6] is None else f"{row[6]:.2%}", bar)
-        for row, bar in zip(reporting.rows(made), _bars(made), strict=True)
+        for row, bar in zip(reporting.rows(made), bars, strict=True)
     ]
     show.table(f"Failures by the {made.unit}", (*reporting.COLUMNS, "failed"), rows)
     total, rate = made.total, failing.rate(made.total)
@@ -75,7 +76,3 @@ def _print(made: Report) -> None:
         show.table("Lanes, the slowest first (from accept to sent)", _LANES, lanes)
     oldest = "" if made.dead.oldest is None else f", the oldest of {made.dead.oldest:%Y-%m-%d}"
     click.echo(f"dead letters: {made.dead.fresh:,} new, {made.dead.kept:,} in all{oldest}")
-
-
-def _bars(made: Report) -> list[str]:
-    return list(failing.bars([float(slot.counts.failed) for slot in made.slots]))

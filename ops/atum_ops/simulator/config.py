@@ -129,6 +129,7 @@ class SimulatorConfig(Conditions):
         document["ledger_path"] = str(self.ledger_path) if self.ledger_path is not None else None
         document["webhooks"] = [dict(one) for one in self.webhooks]
         document["webhooks"] = list(self.webhooks)
+        document["domains"], document["senders"] = list(self.domains), list(self.senders)
         document["webhook_faults"] = self.telling_faults().to_document()
         document["signatures"] = sorted(self.signatures)
         return document
