@@ -52,9 +52,8 @@ class Facts:
     now: datetime
     attempts: Sequence[Attempt] = ()
     children: Sequence[Child] = ()
-    #: The only account that may send it, if it is bound to one.
-    account: str | None = None
-    resent_from: UUID | None = None
+    #: Those of its recipients that must not be mailed in its stream now.
+    suppressed: Sequence[str] = ()
     on_unknown: str | None = None
     has_content: bool = True
     ready_at: datetime | None = None
@@ -69,6 +68,12 @@ class Facts:
     def mail(self) -> Mapping[str, Any]:
         """The row in the log."""
         return self.view.mail
+
+    @property
+    def account(self) -> str | None:
+        """The only account that may send it, if it is bound to one."""
+        account: str | None = self.mail["account"]
+        return account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,7 @@ def _scheduled(facts: Facts) -> _Answer:
         [
             f"It is due {_distance(facts, at)}, and then takes its turn in the lane.",
             *_lane(facts),
-            *_expiry(facts),
+            *_limits(facts),
         ],
         [_CANCEL, _HOLD],
     )
@@ -136,7 +141,7 @@ def _queued(facts: Facts) -> _Answer:
         words = (
             f"It is due since {_time(since)} ({_distance(facts, since)}), and waits for its turn in the lane."
         )
-    return words, [*_turn(facts), *_lane(facts), *_expiry(facts)], [_CANCEL, _HOLD]
+    return words, [*_turn(facts), *_lane(facts), *_limits(facts)], [_CANCEL, _HOLD]
 
 
 def _sending(facts: Facts) -> _Answer:
@@ -170,7 +175,7 @@ def _retrying(facts: Facts) -> _Answer:
         words += f": {mail['detail']}"
     return (
         f"{words.rstrip('.')}.",
-        [f"The next attempt is due {_time(due)} ({_distance(facts, due)}).", *_lane(facts), *_expiry(facts)],
+        [f"The next attempt is due {_time(due)} ({_distance(facts, due)}).", *_lane(facts), *_limits(facts)],
         ["atum-mailer mail retry {id}", _CANCEL, _HOLD],
     )
 
@@ -402,13 +407,19 @@ def _lane(facts: Facts) -> list[str]:
     return lines
 
 
-def _expiry(facts: Facts) -> list[str]:
+def _limits(facts: Facts) -> list[str]:
+    """Say what may keep it, or some of its recipients, from being sent at all."""
+    lines = [
+        f"{address} is suppressed in the stream {facts.mail['stream']}, and will be left out."
+        for address in facts.suppressed
+    ]
     at = facts.mail["expires_at"]
-    return [] if at is None else [f"Not sent by {_time(at)} ({_distance(facts, at)}), it expires."]
+    return lines if at is None else [*lines, f"Not sent by {_time(at)} ({_distance(facts, at)}), it expires."]
 
 
 def _lineage(facts: Facts) -> list[str]:
-    lines = [] if facts.resent_from is None else [f"It is {facts.resent_from}, sent again."]
+    old = facts.mail["resent_from"]
+    lines = [] if old is None else [f"It is {old}, sent again."]
     lines += [f"It was sent again as {child.id}, which is {child.status}." for child in facts.children]
     return lines
 
