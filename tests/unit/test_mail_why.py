@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from atum_ops.mails.deciding import Done, Nothing, Order, Refused, Target, decide
-from atum_ops.mails.explaining import Attempt, Child, Facts, explain
+from atum_ops.mails.explaining import explain
+from atum_ops.mails.facts import Attempt, Child, Facts
 from atum_ops.windows import WindowState
 from atum_producers.story_store import MailView
 from atum_schema.status import Status

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg.rows import args_row
 
 from atum_ops import reading, windows
-from atum_ops.mails.explaining import Attempt, Child, Facts
+from atum_ops.mails.facts import Attempt, Child, Facts
 from atum_schema.addresses import parse_addresses
 from atum_schema.errors import MailNotFound
 from atum_schema.suppression import folded
