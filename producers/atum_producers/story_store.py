@@ -48,6 +48,9 @@ class MailRow(NamedTuple):
     provider_message_id: str | None
     reason: str | None
     detail: str | None
+    #: The mail that this one is a copy of, and the only account that may send it.
+    resent_from: UUID | None
+    account: str | None
 
 
 class EventRow(NamedTuple):
@@ -98,7 +101,8 @@ class BatchRow(NamedTuple):
 
 MAIL = """
 SELECT id, client, lane, stream, status, cycle, attempts, tries, sender, to_line, cc_line, bcc_line, subject, tag,
-       metadata, size, accepted_at, send_at, expires_at, due_at, finished_at, provider_message_id, reason, detail
+       metadata, size, accepted_at, send_at, expires_at, due_at, finished_at, provider_message_id, reason, detail,
+       resent_from, account
 FROM atum.mail WHERE id = %(id)s AND (%(client)s::text IS NULL OR client = %(client)s)
 """
 

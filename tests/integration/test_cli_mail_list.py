@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from atum_ops.mails import log_store
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Answer, Place
@@ -127,6 +129,34 @@ def test_the_table_keeps_ids_whole_and_fits_its_width(place: Place) -> None:
     out = place.run("mail", "list").out
     assert str(mail_id) in out
     assert max(map(len, out.splitlines())) <= 120
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_part_of_a_text_finds_it_in_any_case_and_as_it_is_written(
+    place: Place, data: st.DataObject
+) -> None:
+    """C15: whatever the script, and whatever the characters mean in a pattern."""
+    text = data.draw(
+        st.text(st.sampled_from(r"aZ9 .*+?()[]{}\^$|-_%'&~#äÖßéЖжİΣσ漢"), min_size=1, max_size=12)
+    )
+    start = data.draw(st.integers(0, len(text) - 1))
+    part = text[start : data.draw(st.integers(start + 1, len(text)))]
+    # What has no single other case is looked for as it is.
+    other = "".join(
+        c.swapcase() if len(c.swapcase()) == len(c.swapcase().swapcase()) == 1 else c for c in part
+    )
+    for words in {part, other}:
+        assert found(place, text, words), (text, words)
+    assert not found(place, text, part + "☃")
+
+
+def found(place: Place, text: str, words: str) -> bool:
+    from atum_ops.selection import Selection
+
+    values = {"text": text, "search": Selection(search=words).values()["search"]}
+    row = place.connection.execute("SELECT lower(%(text)s) ~ %(search)s", values).fetchone()
+    return row is not None and bool(row[0])
 
 
 def test_a_status_that_there_is_not_is_named(place: Place) -> None:

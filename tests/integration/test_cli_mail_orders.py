@@ -92,7 +92,7 @@ DONE = {
                "held": "canceled", "canceled": "canceled"},
     "hold": {"queued": "held", "issued": "held", "claimed": "held", "retrying": "held", "held": "held"},
     "release": {"held": "queued", "queued": "queued", "issued": "queued", "claimed": "queued"},
-    "retry": {"retrying": "retrying"},
+    "retry": {"retrying": "retrying", "issued": "queued", "claimed": "queued"},
 }  # fmt: skip
 
 
@@ -178,6 +178,14 @@ def test_a_retrying_mail_that_is_hurried_is_due_now_and_keeps_its_attempts(place
     (batch,) = place.issue()
     place.end(batch, **{**SENT, "was": "retrying"})
     assert status(place, mail_id) == "sent"
+
+
+def test_a_mail_that_is_on_its_way_is_not_hurried_and_has_no_event_of_it(place: Place) -> None:
+    (mail_id,) = place.ended(RETRYING)
+    place.run("mail", "retry", mail_id)
+    place.issue()
+    assert place.run("mail", "retry", mail_id).out == f"{mail_id}: it is on its way already\n"
+    assert causes(place, mail_id).count("hurried") == 1
 
 
 def test_hurrying_wakes_a_relay_that_sleeps(place: Place) -> None:

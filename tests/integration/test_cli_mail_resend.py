@@ -80,6 +80,9 @@ def test_the_new_mail_is_the_old_one_once_more_and_is_linked_to_it(place: Place)
         str(old), None, "tests", "broadcast", "queued", "invoice",
     )  # fmt: skip
     assert row(place, old, "status", "cycle", "resent_from") == ("dead", 1, None)
+    assert place.run("mail", "show", new, "--format=json").json["mail"]["resent_from"] == str(old)
+    assert f"It is {old}, sent again." in place.run("mail", "why", new).out
+    assert f"It was sent again as {new}, which is queued." in place.run("mail", "why", old).out
     last = place.run("mail", "show", old, "--format=json").json["events"][-1]
     assert (last["cause"], last["from_status"], last["to_status"]) == ("resent", "dead", "dead")
     assert last["detail"] == f"as {new}"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from atum_ops.mails.deciding import Done, Nothing, Order, Refused, Target, decide
-from atum_ops.mails.explaining import Attempt, Child, Facts, explain
+from atum_ops.mails.explaining import explain
+from atum_ops.mails.facts import Attempt, Child, Facts
 from atum_ops.windows import WindowState
 from atum_producers.story_store import MailView
 from atum_schema.status import Status
@@ -20,7 +21,17 @@ OTHER = uuid.UUID("01932c5e-7d1a-7000-8000-5f3c1b2a4d6f")
 
 
 def mail(status: str, **fields: Any) -> dict[str, Any]:
-    names = ("reason", "detail", "send_at", "expires_at", "due_at", "finished_at", "provider_message_id")
+    names = (
+        "reason",
+        "detail",
+        "account",
+        "resent_from",
+        "send_at",
+        "expires_at",
+        "due_at",
+        "finished_at",
+        "provider_message_id",
+    )
     return {
         "id": ID, "client": "shop", "lane": "transactional", "stream": "outbound", "status": status,
         "accepted_at": NOW - timedelta(hours=3), **dict.fromkeys(names), **fields,
@@ -196,7 +207,7 @@ def test_a_lane_that_does_not_send_is_told_with_its_remedy() -> None:
 
 
 def test_a_lane_that_nobody_serves_is_told() -> None:
-    told = explain(facts(mail("queued"), windows=[], account="smtp"))
+    told = explain(facts(mail("queued", account="smtp"), windows=[]))
     assert "No relay has served the lane transactional with the account smtp yet" in " ".join(told.next)
 
 
@@ -205,9 +216,14 @@ def test_a_scheduled_mail_whose_time_has_come_is_queued() -> None:
 
 
 def test_what_it_was_made_of_and_what_was_made_of_it_is_told() -> None:
-    told = explain(facts(mail("dead"), resent_from=OTHER, children=[Child(OTHER, "sent")]))
+    told = explain(facts(mail("dead", resent_from=OTHER), children=[Child(OTHER, "sent")]))
     assert f"It is {OTHER}, sent again." in told.where
     assert f"It was sent again as {OTHER}, which is sent." in told.where
+
+
+def test_a_recipient_that_will_be_left_out_is_named() -> None:
+    told = explain(facts(mail("queued"), suppressed=["bob@example.org"]))
+    assert "bob@example.org is suppressed in the stream outbound, and will be left out." in told.next
 
 
 STORED = sorted(set(Status) - {Status.SENDING})

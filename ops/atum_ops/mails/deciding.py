@@ -45,6 +45,8 @@ class Target:
     status: str
     #: Whether a worker is posting it, or was when it was last seen.
     posting: bool
+    #: Whether a batch holds it on its way to a POST.
+    travelling: bool = False
     #: Seconds until its own time; 0 when it has none, or it has come.
     waits_s: float
     #: POSTs of it whose outcome nobody knows.
@@ -125,17 +127,22 @@ _ALREADY: Final[Mapping[Order, str]] = {
 def decide(order: Order, target: Target, *, by: str, sure: bool = False) -> Done | Nothing | Refused:
     """Say what becomes of the order. `sure` says that a second copy is taken into account."""
     status = target.status
-    if target.posting and status not in PROVEN:
-        return _named(_POSTING, target)
-    if status == _ALREADY.get(order):
-        return Nothing(words=f"it is {status} already")
-    if status == Status.UNKNOWN:
-        return _named(_UNKNOWN, target)
+    if (no := _untouchable(target)) is not None:
+        return no
+    if status == _ALREADY.get(order) or (order is Order.RETRY and target.travelling):
+        return Nothing(words="it is on its way already" if target.travelling else f"it is {status} already")
     if status not in _FROM[order]:
         return _named(Refused(words=_AS_IT_IS[status], reason=status), target)
     if order is Order.RELEASE and (no := _unsafe(target, sure=sure)) is not None:
         return no
     return Done(move=_move(order, target, by), hurry=order is Order.RETRY)
+
+
+def _untouchable(target: Target) -> Refused | None:
+    """Refuse what may be at the provider, or is on its way there this moment."""
+    if target.posting and target.status not in PROVEN:
+        return _named(_POSTING, target)
+    return _named(_UNKNOWN, target) if target.status == Status.UNKNOWN else None
 
 
 def _unsafe(target: Target, *, sure: bool) -> Refused | None:

@@ -6,69 +6,18 @@ Addresses appear as the log has them; the content never.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from atum_ops.mails.deciding import REPLAY
+from atum_ops.mails.evidence import evidence
+from atum_ops.mails.facts import clock, distance
 from atum_schema.flow import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from datetime import datetime
-    from uuid import UUID
 
-    from atum_ops.windows import WindowState
-    from atum_producers.story_store import MailView
-
-_OK: Final = 200
-
-
-class Attempt(NamedTuple):
-    """One POST of a mail, and what is known of its answer."""
-
-    batch: UUID
-    #: Whose; None where that was not kept yet.
-    account: str | None
-    outcome: str
-    charged: bool
-    posting_at: datetime
-    http_status: int | None
-    code: int | None
-    message_id: str | None
-    detail: str | None
-
-
-class Child(NamedTuple):
-    """A mail that sent this one again."""
-
-    id: UUID
-    status: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """All that explains a mail."""
-
-    view: MailView
-    now: datetime
-    attempts: Sequence[Attempt] = ()
-    children: Sequence[Child] = ()
-    #: The only account that may send it, if it is bound to one.
-    account: str | None = None
-    resent_from: UUID | None = None
-    on_unknown: str | None = None
-    has_content: bool = True
-    ready_at: datetime | None = None
-    held_since: datetime | None = None
-    #: When the provider is searched for it next, and how many searches counted, while it is unknown.
-    search_at: datetime | None = None
-    searches: int = 0
-    #: The windows of its lane that may send it.
-    windows: Sequence[WindowState] = ()
-
-    @property
-    def mail(self) -> Mapping[str, Any]:
-        """The row in the log."""
-        return self.view.mail
+    from atum_ops.mails.facts import Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +40,7 @@ def explain(facts: Facts) -> Explanation:
     return Explanation(
         status=status,
         where=[where, *_lineage(facts)],
-        evidence=_evidence(facts),
+        evidence=evidence(facts),
         next=following,
         commands=[command.format(id=facts.mail["id"]) for command in commands],
     )
@@ -117,11 +66,11 @@ _RESEND: Final = "atum-mailer mail resend {id} --dry-run"
 def _scheduled(facts: Facts) -> _Answer:
     at = facts.mail["send_at"]
     return (
-        f"It waits for the time that the application set: {_time(at)} ({_distance(facts, at)}).",
+        f"It waits for the time that the application set: {clock(at)} ({distance(facts, at)}).",
         [
-            f"It is due {_distance(facts, at)}, and then takes its turn in the lane.",
+            f"It is due {distance(facts, at)}, and then takes its turn in the lane.",
             *_lane(facts),
-            *_expiry(facts),
+            *_limits(facts),
         ],
         [_CANCEL, _HOLD],
     )
@@ -130,32 +79,32 @@ def _scheduled(facts: Facts) -> _Answer:
 def _queued(facts: Facts) -> _Answer:
     due = facts.ready_at
     if due is not None and due > facts.now:
-        words = f"It was released, and waits for its own time: {_time(due)} ({_distance(facts, due)})."
+        words = f"It was released, and waits for its own time: {clock(due)} ({distance(facts, due)})."
     else:
         since = due or facts.mail["accepted_at"]
         words = (
-            f"It is due since {_time(since)} ({_distance(facts, since)}), and waits for its turn in the lane."
+            f"It is due since {clock(since)} ({distance(facts, since)}), and waits for its turn in the lane."
         )
-    return words, [*_turn(facts), *_lane(facts), *_expiry(facts)], [_CANCEL, _HOLD]
+    return words, [*_turn(facts), *_lane(facts), *_limits(facts)], [_CANCEL, _HOLD]
 
 
 def _sending(facts: Facts) -> _Answer:
     batch = facts.view.batch or {}
     state = batch.get("state")
     if state == "posting":
-        words = f"It is being posted to the provider since {_time(batch['posting_at'])}, by {batch['claimed_by']}."
+        words = f"It is being posted to the provider since {clock(batch['posting_at'])}, by {batch['claimed_by']}."
         following = [
-            f"The answer decides. If none comes by {_time(batch['lease_until'])}, it is unknown, and searched for."
+            f"The answer decides. If none comes by {clock(batch['lease_until'])}, it is unknown, and searched for."
         ]
         return words, following, []
     if state == "claimed":
-        words = f"A worker has taken it ({batch['claimed_by']}, {_time(batch['claimed_at'])}) and is about to post it."
+        words = f"A worker has taken it ({batch['claimed_by']}, {clock(batch['claimed_at'])}) and is about to post it."
         following = [
-            f"If it does not by {_time(batch['lease_until'])}, the mail is issued again: nothing was posted."
+            f"If it does not by {clock(batch['lease_until'])}, the mail is issued again: nothing was posted."
         ]
     else:
         told = "its ticket is in RabbitMQ" if batch.get("published_at") else "its ticket is being published"
-        words = f"It travels in a batch since {_time(batch['issued_at'])}; {told}."
+        words = f"It travels in a batch since {clock(batch['issued_at'])}; {told}."
         following = [
             "A worker takes it next. A ticket that is lost is published again, or workers find the batch."
         ]
@@ -170,7 +119,7 @@ def _retrying(facts: Facts) -> _Answer:
         words += f": {mail['detail']}"
     return (
         f"{words.rstrip('.')}.",
-        [f"The next attempt is due {_time(due)} ({_distance(facts, due)}).", *_lane(facts), *_expiry(facts)],
+        [f"The next attempt is due {clock(due)} ({distance(facts, due)}).", *_lane(facts), *_limits(facts)],
         ["atum-mailer mail retry {id}", _CANCEL, _HOLD],
     )
 
@@ -182,7 +131,7 @@ def _unknown(facts: Facts) -> _Answer:
         else "no search counts yet"
     )
     following = [
-        f"The provider is searched for it {_distance(facts, facts.search_at)} ({_time(facts.search_at)}); {searched}."
+        f"The provider is searched for it {distance(facts, facts.search_at)} ({clock(facts.search_at)}); {searched}."
         if facts.search_at is not None
         else "The provider is searched for it by its id.",
         "Found, it is sent. Not found by all searches, it "
@@ -200,7 +149,7 @@ def _unknown(facts: Facts) -> _Answer:
 
 def _held(facts: Facts) -> _Answer:
     since = facts.held_since
-    when = "" if since is None else f" since {_time(since)}"
+    when = "" if since is None else f" since {clock(since)}"
     reason = facts.mail["reason"]
     words = {
         "held_back": f"It is held back by a person{when} ({facts.mail['detail'] or 'no name was kept'}).",
@@ -288,7 +237,7 @@ def _expired(facts: Facts) -> _Answer:
     at = facts.mail["expires_at"]
     return (
         "Its time ran out before the provider took it"
-        + ("." if at is None else f": it was to be sent by {_time(at)}."),
+        + ("." if at is None else f": it was to be sent by {clock(at)}."),
         ["Nothing: its content is gone."],
         [],
     )
@@ -312,72 +261,6 @@ _OF: Final[Mapping[str, Callable[[Facts], _Answer]]] = {
 }
 
 
-def _evidence(facts: Facts) -> list[str]:
-    """Tell what happened, in order of time: each line is a row that was written then."""
-    mail = facts.mail
-    told = [(mail["accepted_at"], f"accepted from {mail['client']}, for the lane {mail['lane']}")]
-    told += [(attempt.posting_at, _post(attempt)) for attempt in facts.attempts]
-    told += [
-        (event["at"], _CAUSES[event["cause"]] + _said(event["detail"]))
-        for event in facts.view.events
-        if event["cause"] in _CAUSES
-    ]
-    told += [
-        (fact["told_at"] or fact["noted_at"], _fact(recipient["address"], fact))
-        for recipient in facts.view.recipients
-        for fact in recipient["facts"]
-    ]
-    return [f"{_time(at)}: {words}." for at, words in sorted(told, key=lambda one: one[0])]
-
-
-def _fact(address: str, fact: Mapping[str, Any]) -> str:
-    kind, source = fact["kind"].replace("_", " "), fact["source"].replace("_", " ")
-    return f"{address or 'a recipient'} {kind}{_said(fact['detail'])} (by {source})"
-
-
-_CAUSES: Final = {
-    "searched": "searched for at the provider",
-    "found": "the provider is proven to have it",
-    "resend_allowed": "not found, so it may go out again",
-    "held": "not found, so it is held",
-    "held_back": "held back by a person",
-    "released": "released by a person",
-    "hurried": "made due at once by a person",
-    "canceled": "canceled",
-    "discarded": "given up by a person",
-    "replayed": "its next cycle began",
-    "resent": "sent again by a person",
-    "expired": "its time had run out",
-    "answered_late": "a late answer came",
-    "duplicate_found": "a second copy at the provider is proven",
-    "poisoned": "a worker died with it alone",
-    "reissued": "given back before it was posted",
-    "partly_suppressed": "some recipients were left out",
-    "suppressed": "all recipients were left out",
-}
-
-
-def _post(attempt: Attempt) -> str:
-    """Tell one POST and its answer."""
-    answer = "no answer" if attempt.http_status is None else f"HTTP {attempt.http_status}"
-    if attempt.code is not None and (attempt.code or attempt.http_status != _OK):
-        answer += f", ErrorCode {attempt.code}"
-    if attempt.message_id:
-        answer += f", MessageID {attempt.message_id}"
-    meaning = {
-        "accepted": "accepted",
-        "deferred": "not now" + ("" if attempt.charged else ", which costs the mail no attempt"),
-        "rejected": "refused for good",
-        "unknown": "nobody knows whether it was taken",
-    }[attempt.outcome]
-    account = f" to {attempt.account}" if attempt.account else ""
-    return f"posted{account}: {answer}: {meaning}{_said(attempt.detail)}"
-
-
-def _said(detail: str | None) -> str:
-    return f": {detail.rstrip('.')}" if detail else ""
-
-
 def _turn(facts: Facts) -> list[str]:
     if any(window.state == OPEN and window.silent_s is None for window in facts.windows):
         return ["The lane is open: the relay takes it with its next batch, unless the window is full."]
@@ -391,7 +274,7 @@ def _lane(facts: Facts) -> list[str]:
         name = f"The lane {window.lane}" + (f" ({window.account})" if len(facts.windows) > 1 else "")
         if window.state != OPEN:
             mend = f": {window.remedy}" if window.remedy else ""
-            lines.append(f"{name} is {window.state} since {_time(window.since)} ({window.reason}){mend}.")
+            lines.append(f"{name} is {window.state} since {clock(window.since)} ({window.reason}){mend}.")
         elif window.silent_s is not None:
             lines.append(f"{name} is silent for {window.silent_s:,.0f} s, as the provider asked.")
     if not facts.windows:
@@ -402,13 +285,19 @@ def _lane(facts: Facts) -> list[str]:
     return lines
 
 
-def _expiry(facts: Facts) -> list[str]:
+def _limits(facts: Facts) -> list[str]:
+    """Say what may keep it, or some of its recipients, from being sent at all."""
+    lines = [
+        f"{address} is suppressed in the stream {facts.mail['stream']}, and will be left out."
+        for address in facts.suppressed
+    ]
     at = facts.mail["expires_at"]
-    return [] if at is None else [f"Not sent by {_time(at)} ({_distance(facts, at)}), it expires."]
+    return lines if at is None else [*lines, f"Not sent by {clock(at)} ({distance(facts, at)}), it expires."]
 
 
 def _lineage(facts: Facts) -> list[str]:
-    lines = [] if facts.resent_from is None else [f"It is {facts.resent_from}, sent again."]
+    old = facts.mail["resent_from"]
+    lines = [] if old is None else [f"It is {old}, sent again."]
     lines += [f"It was sent again as {child.id}, which is {child.status}." for child in facts.children]
     return lines
 
@@ -418,23 +307,4 @@ def _message_id(facts: Facts) -> str:
 
 
 def _at(moment: datetime | None) -> str:
-    return "" if moment is None else f" at {_time(moment)}"
-
-
-def _time(moment: datetime | None) -> str:
-    return "an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _distance(facts: Facts, moment: datetime | None) -> str:
-    """Say how far away a moment is."""
-    if moment is None:
-        return "soon"
-    seconds = (moment - facts.now).total_seconds()
-    size = abs(seconds)
-    for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if size >= 2 * unit:
-            words = f"{size / unit:.0f} {name}"
-            break
-    else:
-        words = f"{size:.0f} seconds"
-    return f"in {words}" if seconds > 0 else f"{words} ago"
+    return "" if moment is None else f" at {clock(moment)}"

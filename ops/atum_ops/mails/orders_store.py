@@ -42,6 +42,7 @@ def targets(connection: Connection, ids: Sequence[UUID]) -> tuple[list[Holder], 
         return None
     holders, locked = owned
     posting = {mail for holder in holders if holder.state == "posting" for mail in holder.mail_ids}
+    travelling = {mail for holder in holders if holder.state != "unknown" for mail in holder.mail_ids}
     with connection.cursor(row_factory=args_row(About)) as cursor:
         rows = cursor.execute(ABOUT, {"ids": list(ids)}).fetchall()
     about = {row.id: row for row in rows}
@@ -50,6 +51,7 @@ def targets(connection: Connection, ids: Sequence[UUID]) -> tuple[list[Holder], 
             id=mail.mail_id,
             status=mail.status,
             posting=mail.mail_id in posting,
+            travelling=mail.mail_id in travelling,
             waits_s=about[mail.mail_id].waits_s,
             unresolved=about[mail.mail_id].unresolved,
             crashes=mail.crashes,

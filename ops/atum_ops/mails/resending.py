@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
-    from atum_ops.mails.explaining import Child
+    from atum_ops.mails.facts import Child
     from atum_schema.addresses import Address
     from atum_schema.mail import Mail
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import args_row
 
 from atum_ops import reading, windows
-from atum_ops.mails.explaining import Attempt, Child, Facts
+from atum_ops.mails.facts import Attempt, Child, Facts
+from atum_schema.addresses import parse_addresses
 from atum_schema.errors import MailNotFound
+from atum_schema.suppression import folded
+from atum_workers import sparing_store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -41,8 +45,6 @@ class Beside(NamedTuple):
     """What is known of a mail in other tables than the log."""
 
     now: datetime
-    account: str | None
-    resent_from: UUID | None
     on_unknown: str | None
     has_content: bool
     #: When the relay may take it, while it waits.
@@ -55,7 +57,7 @@ class Beside(NamedTuple):
 
 
 BESIDE = """
-SELECT clock_timestamp() AS now, m.account, m.resent_from, m.on_unknown,
+SELECT clock_timestamp() AS now, m.on_unknown,
        EXISTS (SELECT FROM atum.content c WHERE c.mail_id = m.id) AS has_content,
        (SELECT due_at FROM atum.ready r WHERE r.mail_id = m.id) AS ready_at,
        (SELECT since FROM atum.held h WHERE h.mail_id = m.id) AS held_since,
@@ -82,8 +84,7 @@ def facts(connection: Connection, mail_id: UUID) -> Facts:
         now=beside.now,
         attempts=attempts(connection, mail_id),
         children=children(connection, mail_id),
-        account=beside.account,
-        resent_from=beside.resent_from,
+        suppressed=_suppressed(connection, view.mail),
         on_unknown=beside.on_unknown,
         has_content=beside.has_content,
         ready_at=beside.ready_at,
@@ -94,6 +95,12 @@ def facts(connection: Connection, mail_id: UUID) -> Facts:
             state
             for state in windows.windows(connection, {})
             if state.lane == view.mail["lane"]
-            and (beside.batch_account or beside.account) in {None, state.account}
+            and (beside.batch_account or view.mail["account"]) in {None, state.account}
         ],
     )
+
+
+def _suppressed(connection: Connection, mail: Mapping[str, Any]) -> list[str]:
+    lines = [mail[name] for name in ("to_line", "cc_line", "bcc_line") if mail[name]]
+    recipients = {(mail["stream"], folded(each.email)) for line in lines for each in parse_addresses(line)}
+    return sorted(address for _, address in sparing_store.suppressed(connection, recipients))
