@@ -66,10 +66,9 @@ def document(state: WindowState) -> dict[str, Any]:
 
 def cells(states: Sequence[WindowState]) -> list[tuple[str, ...]]:
     """Give the rows of the table."""
-    several = len({state.account for state in states}) > 1
     return [
         (
-            f"{one.lane} ({one.account})" if several else one.lane,
+            _named(one, states),
             one.state,
             f"{one.size} of {one.ceiling}",
             str(one.in_flight),
@@ -87,12 +86,20 @@ def explanations(states: Sequence[WindowState]) -> list[str]:
     lines = []
     for one in states:
         if one.state != OPEN:
-            lines.append(f"{one.lane} is {one.state} since {one.since:%Y-%m-%d %H:%M:%S} UTC: {one.reason}")
+            since = f"{one.since:%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(f"{_named(one, states)} is {one.state} since {since}: {one.reason}")
             # A command has a line of its own, to be copied.
             lines += f"  {one.remedy}".replace(": atum-mailer ", ":\n    atum-mailer ").splitlines()
         elif one.silent_s is not None:
-            lines.append(f"{one.lane} is silent for {show.age(one.silent_s)}, as the provider asked")
+            lines.append(
+                f"{_named(one, states)} is silent for {show.age(one.silent_s)}, as the provider asked"
+            )
     return lines
+
+
+def _named(one: WindowState, states: Sequence[WindowState]) -> str:
+    several = len({state.account for state in states}) > 1
+    return f"{one.lane} ({one.account})" if several else one.lane
 
 
 def _state(row: Flow, waiting: int) -> WindowState:

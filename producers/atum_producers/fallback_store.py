@@ -29,14 +29,18 @@ SELECT l.lane,
 FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(lane, mark, place)
 """
 
+# Lane by lane, in the order of the index: attempts are looked up for those that are taken, not for all that wait.
 ISSUE_NEW: LiteralString = issuing("""picked AS (
-    SELECT mail_id, due_at, size, at_most FROM atum.ready r
-    WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
-          AND (account = %(smtp)s OR (account IS NULL AND NOT EXISTS (
-              SELECT FROM atum.attempt a WHERE a.mail_id = r.mail_id AND a.outcome = 'unknown')))
+    SELECT first.* FROM unnest(%(lanes)s::text[]) AS served(lane) CROSS JOIN LATERAL (
+        SELECT mail_id, due_at, size, at_most FROM atum.ready r
+        WHERE r.lane = served.lane AND due_at <= clock_timestamp() AND due_at >= %(mark)s
+              AND (account = %(smtp)s OR (account IS NULL AND NOT EXISTS (
+                  SELECT FROM atum.attempt a WHERE a.mail_id = r.mail_id AND a.outcome = 'unknown')))
+        ORDER BY due_at
+        LIMIT %(mails)s
+        FOR UPDATE SKIP LOCKED) first
     ORDER BY due_at
     LIMIT %(mails)s
-    FOR UPDATE SKIP LOCKED
 )""")
 
 LOOK_PINNED: LiteralString = """

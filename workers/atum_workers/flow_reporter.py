@@ -18,6 +18,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from atum_schema import flow, flow_store, recall
+from atum_schema.fallback import SMTP
 from atum_schema.flow import OPEN, Good, Report, Signal, Window
 from atum_workers.flow_report import signal
 
@@ -166,15 +167,19 @@ class FlowReporter(threading.Thread):
         if before.state == now.state:
             return
         if now.state == OPEN:
-            log.warning("flow: lane %s is open again", lane)
+            log.warning("flow: lane %s is open again", _named(lane, account))
         else:
-            log.error("flow: lane %s is %s: %s", lane, now.state, now.reason)
+            log.error("flow: lane %s is %s: %s", _named(lane, account), now.state, now.reason)
         try:
             with self._pool.connection() as connection:
                 _spread(connection, lane, account, now)
         except (psycopg.Error, PoolTimeout) as error:
             # Relays look by themselves, and what stays issued is posted as it would have been.
             log.warning("flow: database: %s; the change of lane %s is felt later", type(error).__name__, lane)
+
+
+def _named(lane: str, account: str) -> str:
+    return f"{lane} ({account})" if account == SMTP else lane
 
 
 def _spread(connection: Connection, lane: str, account: str, now: Window) -> None:
