@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -30,9 +31,11 @@ from atum_ops.health import (
     schema,
     webhooks,
 )
-from atum_ops.health.database_store import Part, Partition, Server, Settling, TaskState
+from atum_ops.health.database_store import Part, Server, Settling, TaskState
 from atum_ops.health.findings import Finding, Verdict
 from atum_ops.reading import LaneState
+from atum_ops.retaining import Picture
+from atum_ops.retaining_store import Old, Run
 from atum_ops.webhooks import findings as of_webhooks
 from atum_schema.fingerprint import Difference
 from atum_workers import postmark_account
@@ -353,40 +356,46 @@ def test_a_queue_with_other_arguments_is_bad(queue: queues.Queue, verdict: str) 
     assert verdicts(queues.judge([queue], needed=frozenset({"mail.deliver.a", "mail.dead"}))) == [verdict]
 
 
-def names(*months: str) -> list[Partition]:
-    return [Partition("mail", f"mail_{month}") for month in months]
+def picture(**fields: Any) -> Picture:
+    return Picture(
+        **{
+            "now": NOW,
+            "retention_days": 30,
+            "content_retention_days": 30,
+            "privacy": "metadata",
+            "oldest_month": None,
+            "oldest_mail": NOW - timedelta(days=20),
+            "months": (),
+            "aside": Old(0, None, 0),
+            "content": Old(0, None, 0),
+            "oldest_content": None,
+            "missing": (),
+            "run": Run(UUID(int=0), NOW, NOW, None, None, None),
+            **fields,
+        }
+    )
+
+
+def test_a_partition_that_is_missing_is_bad() -> None:
+    found = retention.judge(picture(missing=("mail_2026_12",)), strays=False)
+    assert verdicts(found) == ["bad"]
+    assert found[0].found == "partitions are missing: mail_2026_12"
 
 
 @pytest.mark.parametrize(
-    ("months", "missing"),
+    ("fields", "strays", "verdict"),
     [
-        (("2026_11", "2026_12", "default"), ""),
-        (("2026_11", "default"), "mail_2026_12"),
-        (("2026_10",), "mail_2026_11, mail_2026_12, mail_default"),
-    ],
-)
-def test_the_partition_of_next_month_must_be_there_before_it_begins(
-    months: tuple[str, ...], missing: str
-) -> None:
-    found = retention.judge_partitions(names(*months), now=NOW)
-    assert [each.found for each in found] == ([f"partitions are missing: {missing}"] if missing else [])
-
-
-@pytest.mark.parametrize(
-    ("age", "days", "strays", "verdict"),
-    [
-        (None, 30, False, "good"),
-        (60, 30, False, "good"),
-        (70, 30, False, "warning"),
-        (700, None, False, "good"),
-        (1, None, True, "warning"),
+        ({}, False, "good"),
+        ({"oldest_mail": None}, False, "good"),
+        ({"aside": Old(3, NOW - timedelta(days=70), 3)}, False, "warning"),
+        ({"content": Old(3, NOW - timedelta(days=70), 3)}, False, "warning"),
+        ({}, True, "warning"),
     ],
 )
 def test_a_log_that_is_kept_for_longer_than_is_set_is_told(
-    age: int | None, days: int | None, strays: bool, verdict: str
+    fields: dict[str, Any], strays: bool, verdict: str
 ) -> None:
-    oldest = None if age is None else NOW - timedelta(days=age)
-    assert verdicts(retention.judge(oldest, now=NOW, days=days, strays=strays)) == [verdict]
+    assert verdicts(retention.judge(picture(**fields), strays=strays)) == [verdict]
 
 
 def test_webhooks_are_judged_in_the_words_of_health() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg.rows import args_row, tuple_row
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from uuid import UUID
 
     from atum_schema.database import Connection
 
@@ -145,37 +145,13 @@ def oldest_unpublished_s(connection: Connection) -> float:
     return float(row[0]) if row else 0.0
 
 
-class Partition(NamedTuple):
-    """A partition of the log: `mail_2026_11`, or `mail_default`."""
-
-    parent: str
-    name: str
+STRAYS: Final = "SELECT EXISTS (SELECT FROM atum.mail WHERE id > %(after)s)"
 
 
-PARTITIONS: Final = """
-SELECT p.relname AS parent, c.relname AS name
-FROM pg_inherits i
-JOIN pg_class c ON c.oid = i.inhrelid
-JOIN pg_class p ON p.oid = i.inhparent
-JOIN pg_namespace n ON n.oid = p.relnamespace
-WHERE n.nspname = 'atum' AND p.relkind = 'p'
-ORDER BY p.relname, c.relname
-"""
-
-
-def partitions(connection: Connection) -> list[Partition]:
-    """List the partitions of the log."""
-    with connection.cursor(row_factory=args_row(Partition)) as cursor:
-        return cursor.execute(PARTITIONS).fetchall()
-
-
-STRAYS: Final = "SELECT EXISTS (SELECT FROM atum.mail_default)"
-
-
-def has_strays(connection: Connection) -> bool:
-    """Whether mails lie in no month's partition: a producer's clock was wrong."""
+def has_strays(connection: Connection, *, after: UUID) -> bool:
+    """Whether there are mails with ids after this one."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(STRAYS).fetchone()
+        row = cursor.execute(STRAYS, {"after": after}).fetchone()
     return bool(row and row[0])
 
 
@@ -215,13 +191,3 @@ def keys(connection: Connection, *, limit: int) -> list[str]:
     """List the ids of the keys that the oldest and the newest content, and waiting events, were encrypted with."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         return [key_id for (key_id,) in cursor.execute(KEYS, {"limit": limit})]
-
-
-OLDEST: Final = "SELECT accepted_at FROM atum.mail ORDER BY id LIMIT 1"
-
-
-def oldest_mail(connection: Connection) -> datetime | None:
-    """Give when the oldest mail of the log was accepted."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(OLDEST).fetchone()
-    return None if row is None else row[0]
