@@ -88,11 +88,10 @@ def carry_on(
     while, because its answer may be "not now".
     """
     selection = Selection.of(operation.selection)
+    # Who was being posted when it came by is counted as that, and looked at once more, also after an interruption.
     counts = Counter(operation.counts)
     last = operation.last or {}
-    # Who was being posted when it was interrupted is looked at once more.
     late = [UUID(one) for one in last.get("late", ())]
-    counts["posting"] -= len(late)
     for ids, position in _chunks(connection, selection, UUID(last.get("after", str(_BEGINNING)))):
         late += _stop(connection, operation, ids, position, late, counts, by)
         told(counts)
