@@ -52,12 +52,15 @@ FROM unnest(%(lanes)s::text[], %(marks)s::timestamptz[]) WITH ORDINALITY AS l(la
 """
 
 ISSUE_PINNED: LiteralString = issuing("""picked AS (
-    SELECT mail_id, due_at, size, at_most FROM atum.ready
-    WHERE lane = ANY(%(lanes)s) AND due_at <= clock_timestamp() AND due_at >= %(mark)s
-          AND account IS NOT NULL AND account = %(smtp)s
+    SELECT first.* FROM unnest(%(lanes)s::text[]) AS served(lane) CROSS JOIN LATERAL (
+        SELECT mail_id, due_at, size, at_most FROM atum.ready r
+        WHERE r.lane = served.lane AND due_at <= clock_timestamp() AND due_at >= %(mark)s
+              AND account IS NOT NULL AND account = %(smtp)s
+        ORDER BY due_at
+        LIMIT %(mails)s
+        FOR UPDATE SKIP LOCKED) first
     ORDER BY due_at
     LIMIT %(mails)s
-    FOR UPDATE SKIP LOCKED
 )""")
 
 # Bounded: everything else goes to SMTP, so what stays behind comes to the front by itself.

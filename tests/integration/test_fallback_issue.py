@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from atum_workers.retry import RetryPolicy
 from atum_workers.search import SearchFailed
 from atum_workers.settling import SettlePolicy
 from tests.command_line import RECORDING, SENT, UNKNOWN, Place
-from tests.integration.test_schema_statements import described
+from tests.integration.test_schema_statements import described, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,6 +186,20 @@ def test_every_way_of_issuing_gives_the_same_columns(place: Place, taking: Takin
     look_for, take = fallback_store.STATEMENTS[taking]
     assert described(place.connection, take) == list(Taken._fields)
     assert described(place.connection, look_for) == ["lane", "due"]
+
+
+@pytest.mark.parametrize("taking", list(fallback_store.STATEMENTS), ids=lambda taking: str(taking.value))
+def test_issuing_takes_from_the_front_of_the_index_and_never_sorts_what_waits(
+    place: Place, taking: Taking
+) -> None:
+    place.sql(
+        "INSERT INTO atum.ready (mail_id, lane, due_at, size)"
+        " SELECT gen_random_uuid(), 'transactional', now(), 100 FROM generate_series(1, 5000)"
+    )
+    place.sql("ANALYZE atum.ready")
+    made = plan(place.connection, fallback_store.STATEMENTS[taking][1])
+    assert re.search(r"Index Scan using ready_(due|pinned) on ready", made)
+    assert "Bitmap Heap Scan on ready" not in made
 
 
 class Unasked:
