@@ -137,7 +137,9 @@ WITH times AS MATERIALIZED (
     SELECT m.lane, 'outcome_unknown', e.from_status, 'unknown', 'database_restored', 0, 0, count(*)
     FROM explained e JOIN atum.mail m ON m.id = e.mail_id GROUP BY m.lane, e.from_status
 ), changed AS (
+    -- What may be at the provider goes by no other way: only the provider can be asked.
     UPDATE atum.mail SET status = 'unknown', reason = 'database_restored', due_at = NULL,
+                         account = coalesce(account, %(account)s),
                          detail = 'the database was restored: it may have been posted'
     WHERE id IN (SELECT mail_id FROM explained)
 ), known AS (

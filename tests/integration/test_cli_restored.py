@@ -38,3 +38,11 @@ def test_what_waits_and_is_due_becomes_unknown_to_be_searched_by_each_mails_id(p
     )
     assert events == [("the database was restored: it may have been posted",)] * 2
     assert place.run("verify").status == 0
+
+
+def test_what_may_have_been_sent_before_the_restore_is_left_to_the_provider_that_can_be_asked(
+    place: Place,
+) -> None:
+    place.enqueue(2)
+    assert place.run("restored", "--yes").status == 0
+    assert place.sql("SELECT DISTINCT account FROM atum.mail") == [("default",)]
