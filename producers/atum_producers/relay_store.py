@@ -104,8 +104,9 @@ def issuing(picked: LiteralString) -> LiteralString:
 ), ranked AS (
     SELECT mail_id, due_at, dense_rank() OVER (ORDER BY at_most NULLS FIRST, by_count, by_bytes) AS nth FROM placed
 ), taken AS (
-    DELETE FROM atum.ready r USING ranked WHERE r.mail_id = ranked.mail_id AND ranked.nth <= %(batches)s
-    RETURNING r.due_at
+    -- By its keys: a plan that was made while the queue was empty must not read all of it later.
+    DELETE FROM atum.ready WHERE mail_id = ANY(ARRAY(SELECT mail_id FROM ranked WHERE nth <= %(batches)s))
+    RETURNING due_at
 ), batches AS (
     INSERT INTO atum.batch (id, lane, account, mail_ids, publish_after)
     SELECT gen_random_uuid(), %(lane)s, %(account)s, array_agg(mail_id ORDER BY mail_id),

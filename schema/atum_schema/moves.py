@@ -125,6 +125,7 @@ def shrinking_batch(*, batch: UUID, rest: Sequence[UUID], held: int) -> Script[N
         yield Statement(LEAVE_BATCH, {"batch": batch, "rest": list(rest)})
 
 
+# Whatever is deleted is named by its keys: a plan that was made while a queue was empty must not read all of it later.
 MOVE = """
 WITH move AS MATERIALIZED (
     SELECT *, cause = 'replayed' AND status <> was AS anew
@@ -158,25 +159,30 @@ WITH move AS MATERIALIZED (
     SELECT id, lane, clock_timestamp() + make_interval(secs => due_s), size, at_most, account FROM changed
     WHERE due_s IS NOT NULL
 ), freed AS (
-    DELETE FROM atum.ready r USING changed c WHERE r.mail_id = c.id AND c.status <> c.was AND c.due_s IS NULL
+    DELETE FROM atum.ready
+    WHERE mail_id = ANY(ARRAY(SELECT c.id FROM changed c WHERE c.status <> c.was AND c.due_s IS NULL))
 ), buried AS (
     INSERT INTO atum.dead_letter (mail_id, cycle, reason, code, attempts)
     SELECT id, cycle, reason, code, attempts FROM changed WHERE status = 'dead' AND was <> 'dead'
 ), risen AS (
-    DELETE FROM atum.dead_letter d USING changed c
-    WHERE d.mail_id = c.id AND d.cycle = c.cycle - c.anew::int AND c.was = 'dead' AND c.status <> 'dead'
+    DELETE FROM atum.dead_letter
+    WHERE mail_id = ANY(ARRAY(SELECT c.id FROM changed c WHERE c.was = 'dead' AND c.status <> 'dead'))
 ), stopped AS (
     INSERT INTO atum.held (mail_id) SELECT id FROM changed WHERE status = 'held' AND was <> 'held'
 ), let_go AS (
-    DELETE FROM atum.held h USING changed c WHERE h.mail_id = c.id AND c.was = 'held' AND c.status <> 'held'
+    DELETE FROM atum.held
+    WHERE mail_id = ANY(ARRAY(SELECT c.id FROM changed c WHERE c.was = 'held' AND c.status <> 'held'))
 ), counted AS (
     INSERT INTO atum.transition (lane, cause, from_status, to_status, reason, code, http_status, number)
     SELECT lane, cause, was, status, coalesce(reason, ''), coalesce(code, 0), 0, count(*) FROM changed
     GROUP BY lane, cause, was, status, coalesce(reason, ''), coalesce(code, 0)
 ), dropped AS (
-    DELETE FROM atum.content t USING changed c
-    WHERE t.mail_id = c.id AND c.status <> c.was
-          AND (c.status IN ('expired', 'canceled', 'suppressed') OR (c.status = ANY(%(proven)s) AND %(drop_content)s))
+    DELETE FROM atum.content
+    WHERE mail_id = ANY(ARRAY(
+        SELECT c.id FROM changed c
+        WHERE c.status <> c.was
+              AND (c.status IN ('expired', 'canceled', 'suppressed')
+                   OR (c.status = ANY(%(proven)s) AND %(drop_content)s))))
 )
 SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper
 WHERE until > now() AND (for_room OR (for_mail AND EXISTS (SELECT FROM move WHERE due_s IS NOT NULL)))

@@ -115,15 +115,15 @@ WITH held_by_batch AS MATERIALIZED (
           AND NOT EXISTS (SELECT FROM held_by_batch b WHERE b.id = m.id)
     ORDER BY m.id FOR UPDATE OF m SKIP LOCKED
 ), contents AS (
-    DELETE FROM atum.content c USING old WHERE c.mail_id = old.id
+    DELETE FROM atum.content WHERE mail_id = ANY(ARRAY(SELECT id FROM old))
 ), events AS (
-    DELETE FROM atum.event e USING old WHERE e.mail_id = old.id
+    DELETE FROM atum.event WHERE mail_id = ANY(ARRAY(SELECT id FROM old))
 ), attempts AS (
-    DELETE FROM atum.attempt a USING old WHERE a.mail_id = old.id
+    DELETE FROM atum.attempt WHERE mail_id = ANY(ARRAY(SELECT id FROM old))
 ), facts AS (
-    DELETE FROM atum.recipient_event f USING old WHERE f.mail_id = old.id
+    DELETE FROM atum.recipient_event WHERE mail_id = ANY(ARRAY(SELECT id FROM old))
 ), gone AS (
-    DELETE FROM atum.mail m USING old WHERE m.id = old.id RETURNING m.id
+    DELETE FROM atum.mail WHERE id = ANY(ARRAY(SELECT id FROM old)) RETURNING id
 )
 SELECT count(*) FROM gone
 """
@@ -151,11 +151,13 @@ CLEAR: Final = """
 WITH looked AS MATERIALIZED (
     SELECT mail_id FROM atum.content WHERE mail_id > %(after)s AND mail_id < %(before)s ORDER BY mail_id LIMIT %(limit)s
 ), gone AS (
-    DELETE FROM atum.content c USING looked l LEFT JOIN atum.mail m ON m.id = l.mail_id
-    WHERE c.mail_id = l.mail_id
-          AND (m.id IS NULL OR (m.status = ANY(%(proven)s::text[])
-               AND coalesce(m.finished_at < %(ended_before)s::timestamptz, %(ended_before)s::timestamptz IS NULL)))
-    RETURNING c.mail_id
+    DELETE FROM atum.content
+    WHERE mail_id = ANY(ARRAY(
+        SELECT l.mail_id FROM looked l LEFT JOIN atum.mail m ON m.id = l.mail_id
+        WHERE m.id IS NULL
+              OR (m.status = ANY(%(proven)s::text[])
+                  AND coalesce(m.finished_at < %(ended_before)s::timestamptz, %(ended_before)s::timestamptz IS NULL))))
+    RETURNING mail_id
 )
 SELECT (SELECT mail_id FROM looked ORDER BY mail_id DESC LIMIT 1) AS last, (SELECT count(*) FROM looked) AS number,
        (SELECT count(*) FROM gone) AS deleted

@@ -259,7 +259,8 @@ WITH fence AS (
            coalesce(code, 0), coalesce(http_status, 0), count(*)
     FROM changed GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), dropped AS (
-    DELETE FROM atum.content c USING result r WHERE c.mail_id = r.mail_id AND r.status = 'sent' AND %(drop_content)s
+    DELETE FROM atum.content
+    WHERE mail_id = ANY(ARRAY(SELECT r.mail_id FROM result r WHERE r.status = 'sent' AND %(drop_content)s))
 )
 SELECT (SELECT count(*) FROM fence),
        (SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper WHERE for_room AND until > now())
