@@ -22,7 +22,7 @@ import psycopg
 from atum_ops import dead_store as store
 from atum_ops import operations
 from atum_ops.dead import SCAN, Letters
-from atum_schema import replaying_store
+from atum_schema import database, replaying_store
 from atum_schema.replaying_store import GOES, Wanted
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def would_become(pool: ConnectionPool[Connection], kind: Kind, letters: Letters)
             return judged(connection, wanted)
 
     with pool.connection() as connection:
-        before = store.now(connection)
+        before = database.now(connection)
         for outcomes in _ahead(judge, _chunks(connection, letters, before)):
             some = outcomes if left is None else outcomes[: replaying_store.end(outcomes, left)]
             yield from some

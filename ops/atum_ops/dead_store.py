@@ -138,19 +138,6 @@ def count(connection: Connection, values: Mapping[str, Any], *, after: Place) ->
     return 0 if row is None else int(row[0])
 
 
-NOW: Final = "SELECT clock_timestamp()"
-
-
-def now(connection: Connection) -> datetime:
-    """Give the time of the database."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(NOW).fetchone()
-    if row is None:
-        raise AssertionError("a SELECT without a row")
-    moment: datetime = row[0]
-    return moment
-
-
 SWEEP: Final = """
 UPDATE atum.maintenance SET due_at = clock_timestamp(), publish_after = clock_timestamp() WHERE name = %(name)s
 """

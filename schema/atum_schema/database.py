@@ -6,12 +6,14 @@ import select
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from atum_schema.seldom import quieten
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
 Connection = psycopg.Connection[Any]
 AsyncConnection = psycopg.AsyncConnection[Any]
@@ -111,6 +113,19 @@ def _has_news(connection: Connection | AsyncConnection) -> bool:
     watch = select.poll()
     watch.register(connection.fileno(), select.POLLIN)
     return bool(watch.poll(0))
+
+
+NOW: Final = "SELECT clock_timestamp()"
+
+
+def now(connection: Connection) -> datetime:
+    """Give the time of the database."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(NOW).fetchone()
+    if row is None:
+        raise AssertionError("a SELECT without a row")
+    moment: datetime = row[0]
+    return moment
 
 
 def is_transient(error: psycopg.Error) -> bool:

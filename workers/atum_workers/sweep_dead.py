@@ -18,7 +18,7 @@ from uuid import UUID
 
 import orjson
 
-from atum_schema import formats, topology
+from atum_schema import database, formats, topology
 from atum_schema.errors import Unreachable
 from atum_schema.ids import new_token
 from atum_workers import sweep_dead_store as store
@@ -124,7 +124,7 @@ class Sweep:
         """Sweep. Raises `Unreachable` where RabbitMQ is away; what was done until then is good."""
         with self.pool.connection() as connection:
             # Before the queue is asked for its length: what was confirmed by now is in it.
-            began = store.now(connection)
+            began = database.now(connection)
         Rotation(
             self.amqp_url,
             topology.DEAD,

@@ -58,19 +58,6 @@ def note_found(connection: Connection, pairs: Collection[Pair]) -> None:
         cursor.execute(NOTE_FOUND, _arrays(pairs))
 
 
-NOW: Final = "SELECT clock_timestamp()"
-
-
-def now(connection: Connection) -> datetime:
-    """Give the time of the database."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(NOW).fetchone()
-    if row is None:
-        raise AssertionError("a SELECT without a row")
-    moment: datetime = row[0]
-    return moment
-
-
 PUBLISHED: Final = """
 SELECT mail_id, cycle FROM atum.dead_letter
 WHERE (mail_id, cycle) > (%(mail)s, %(cycle)s) AND published_at < %(before)s
