@@ -73,11 +73,11 @@ def test_enabling_says_first_what_it_would_do_and_then_does_it_under_a_name_and_
         0,
         "fallback is auto (after 15.0 min), as of version 1 of the settings\n",
     )
-    assert settings_of(place) == {"fallback": "auto", "fallback_after_s": "900"}
+    assert settings_of(place) == {"fallback": "auto", "fallback_after_s": "900.0"}
     ((actor, action, detail),) = place.sql("SELECT actor, action, detail FROM atum.audit")
     assert (actor, action, detail["reason"]) == ("operator:kim", "settings.changed", "window of Sunday")
     assert place.run("fallback", "enable", "--yes").status == 0
-    assert settings_of(place) == {"fallback": "on", "fallback_after_s": "900"}
+    assert settings_of(place) == {"fallback": "on", "fallback_after_s": "900.0"}
 
 
 def test_disabling_is_done_at_once(place: Place) -> None:

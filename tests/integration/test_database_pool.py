@@ -75,13 +75,13 @@ def test_who_is_cut_off_in_the_middle_of_a_transaction_does_not_hold_its_locks_f
     proxy: Proxy, database_url: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as plain:
-        plain.execute("CREATE TABLE held (id integer)")
-        plain.execute("INSERT INTO held VALUES (1)")
+        plain.execute("CREATE TABLE locked_for_long (id integer)")
+        plain.execute("INSERT INTO locked_for_long VALUES (1)")
         lost = database.connect(proxy.url(database_url), name="tests")
         lost.execute("BEGIN")
-        lost.execute("SELECT FROM held FOR UPDATE")
+        lost.execute("SELECT FROM locked_for_long FOR UPDATE")
         proxy.unplug()
         # The server does not know that nobody is there any more.
         plain.execute("SET lock_timeout = '15s'")
-        plain.execute("UPDATE held SET id = 2")
+        plain.execute("UPDATE locked_for_long SET id = 2")
         lost.close()

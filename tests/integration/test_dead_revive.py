@@ -98,8 +98,9 @@ def test_what_a_shovel_of_rabbitmq_moves_is_replayed_once_and_old_copies_revive_
     assert system.copies(ids) == [1] * 20
     assert system.query("SELECT DISTINCT cycle FROM atum.mail WHERE id = ANY(%(ids)s)", ids=ids) == [(2,)]
     assert all(system.story(mail).count("replayed") == 1 for mail in ids)
-    revived = audited(system, "dead.revived")
-    assert sorted(one["mail"] for one in revived) == sorted(map(str, ids))
+    ours = set(map(str, ids))
+    revived = [one for one in audited(system, "dead.revived") if one["mail"] in ours]
+    assert sorted(one["mail"] for one in revived) == sorted(ours)
     assert {one["cycle"] for one in revived} == {1}
     system.check()
 

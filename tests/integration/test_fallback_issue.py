@@ -199,7 +199,8 @@ def test_issuing_takes_from_the_front_of_the_index_and_never_sorts_what_waits(
     place.sql("ANALYZE atum.ready")
     made = plan(place.connection, fallback_store.STATEMENTS[taking][1])
     assert re.search(r"Index Scan using ready_(due|pinned) on ready", made)
-    assert "Bitmap Heap Scan on ready" not in made
+    # By keys it may read as it likes; by lane it would read and sort all that waits.
+    assert not re.search(r"Bitmap Index Scan on ready_(due|pinned)", made)
 
 
 class Unasked:
