@@ -53,3 +53,10 @@ def test_a_name_of_many_lines_is_refused_before_anything_is_done(place: Place) -
     assert answer.status == 2
     assert "must be one line" in answer.err
     assert place.sql("SELECT * FROM atum.api_client") == []
+
+
+def test_clients_are_listed_for_spreadsheets_too(place: Place) -> None:
+    place.run("client", "create", "shop", "--from-domain", "example.com")
+    lines = place.run("client", "list", "--format=csv").out.splitlines()
+    assert lines[0] == "name,state,keys,scopes,from domains,rate,old key ends"
+    assert lines[1].startswith('shop,live,1,"')

@@ -94,7 +94,7 @@ def create(
 
 
 @client.command("list")
-@show.FORMAT
+@show.LIST_FORMAT
 @show.command_errors
 def list_all(form: str) -> None:
     """List the clients; those that were revoked too.
@@ -108,7 +108,8 @@ def list_all(form: str) -> None:
     if form == "json":
         show.json([one._asdict() for one in clients])
         return
-    show.table(
+    show.listing(
+        form,
         "Clients",
         ["name", "state", "keys", "scopes", "from domains", "rate", "old key ends"],
         [
