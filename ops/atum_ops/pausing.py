@@ -53,7 +53,7 @@ def resume(connection: Connection, lane: str, *, by: str, note: str | None = Non
 def lanes(connection: Connection, configured: Settings) -> list[str]:
     """Give all lanes: those of the settings, which get a window if no relay has served them yet, and removed ones."""
     for lane in configured.lane_names:
-        flow_store.ensure(
+        flow_store.add(
             connection,
             lane=lane,
             account=configured.account,

@@ -220,7 +220,7 @@ class Runner:
             # As the relay does: what waits in a lane that was removed goes with the first one.
             waiting = relay_store.lanes_waiting(connection)
             names += [name for name in waiting if name not in configured.lane_names]
-        flow_store.ensure(
+        flow_store.add(
             connection,
             lane=lane,
             account=configured.account,

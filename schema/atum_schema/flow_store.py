@@ -124,20 +124,31 @@ ON CONFLICT (lane, account) DO NOTHING
 """
 
 
-def ensure(connection: Connection, *, lane: str, account: str, ceiling: int, rate: float | None) -> None:
-    """Make sure that a lane has a window with the limits of the settings; what it has learnt stays.
+def add(connection: Connection, *, lane: str, account: str, ceiling: int, rate: float | None) -> None:
+    """Give a lane a window if it has none; one that is there stays as it is, whatever the settings say here.
 
     A lane with a rate may save up the mails of one second, and at least one.
     """
-    burst = 0.0 if rate is None else max(1.0, rate)
-    fresh = flow.new(ceiling=ceiling, rate=rate, burst=burst, now=0.0)
+    fresh = flow.new(ceiling=ceiling, rate=rate, burst=_burst(rate), now=0.0)
     connection.execute(ENSURE, {"lane": lane, "account": account, **fresh._asdict()})
+
+
+def ensure(connection: Connection, *, lane: str, account: str, ceiling: int, rate: float | None) -> None:
+    """Make sure that a lane has a window with the limits of the settings; what it has learnt stays.
+
+    For relays alone: whoever else has other settings, as the shell of a command may, only `add`s what is missing.
+    """
+    add(connection, lane=lane, account=account, ceiling=ceiling, rate=rate)
     change(
         connection,
-        lambda row: flow.configured(row.window, ceiling=ceiling, rate=rate, burst=burst, now=row.now),
+        lambda row: flow.configured(row.window, ceiling=ceiling, rate=rate, burst=_burst(rate), now=row.now),
         lane=lane,
         account=account,
     )
+
+
+def _burst(rate: float | None) -> float:
+    return 0.0 if rate is None else max(1.0, rate)
 
 
 WAKE: Final = "SELECT count(pg_notify('atum_ready', '')) FROM atum.sleeper WHERE until > now()"

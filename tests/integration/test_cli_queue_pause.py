@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from atum_schema import flow_store
+
 if TYPE_CHECKING:
     from tests.command_line import Place
 
@@ -61,3 +63,11 @@ def test_a_pause_needs_a_reason(place: Place) -> None:
     assert place.run("queue", "pause").status == 2
     assert place.run("queue", "pause", "--reason", " ").status == 2
     assert audited(place) == []
+
+
+def test_limits_that_relays_have_set_outlive_a_pause_by_somebody_with_other_settings(place: Place) -> None:
+    flow_store.ensure(place.connection, lane="broadcast", account="default", ceiling=8, rate=5.0)
+    before = place.sql("SELECT ceiling, rate, burst FROM atum.flow WHERE lane = 'broadcast'")
+    assert place.run("queue", "pause", "--reason", "moving").status == 0
+    assert place.run("queue", "resume").status == 0
+    assert place.sql("SELECT ceiling, rate, burst FROM atum.flow WHERE lane = 'broadcast'") == before

@@ -196,3 +196,11 @@ def test_it_may_run_beside_relays_and_workers(database_url: str, amqp_url: str) 
         assert answer.status == 0, answer
         system.settled()
         system.check(sent=500)
+
+
+def test_limits_that_relays_have_set_outlive_a_run_by_somebody_with_other_settings(place: Place) -> None:
+    flow_store.ensure(place.connection, lane="transactional", account="default", ceiling=8, rate=5000.0)
+    before = place.sql("SELECT ceiling, rate, burst FROM atum.flow WHERE lane = 'transactional'")
+    place.enqueue(3)
+    assert run(place)["sent"] == 3
+    assert place.sql("SELECT ceiling, rate, burst FROM atum.flow WHERE lane = 'transactional'") == before
