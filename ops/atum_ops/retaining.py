@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atum_ops import retaining_store as store
 from atum_schema import live, retention, retention_store
-from atum_schema.live_merge import merged
 
 if TYPE_CHECKING:
     from atum_ops.retaining_store import Old, Run, Size, Staying
@@ -81,7 +80,7 @@ class Picture:
 
 def look(connection: Connection, base: Settings) -> Picture:
     """Compare what is set with what there is. `base` are the settings of the environment."""
-    configured = merged(base, live.read(connection).values)
+    configured = live.current(connection, base)
     now, partitions = retention_store.partitions(connection)
     months = retention.months(partitions)
     days = configured.retention_days

@@ -10,7 +10,7 @@ from psycopg.rows import args_row
 
 from atum_schema import fallback, flow_store, live
 from atum_schema.fallback import HELD_REASON, SMTP
-from atum_schema.live_merge import merged
+from atum_schema.live_merge import usable
 
 if TYPE_CHECKING:
     from atum_schema.database import Connection
@@ -83,7 +83,7 @@ SELECT (SELECT count(*) FROM atum.held h JOIN atum.mail m ON m.id = h.mail_id WH
 def standing(connection: Connection, settings: Settings) -> Standing:
     """Look at settings and windows. `settings` are those of the environment."""
     stored = live.read(connection)
-    now = merged(settings, stored.values)
+    now = usable(settings, stored.values).settings
     rows = flow_store.read(connection)
     by_smtp = {row.lane: row.window.state for row in rows if row.account == SMTP}
     lanes = []

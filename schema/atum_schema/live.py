@@ -191,6 +191,14 @@ def current(connection: Connection, base: Settings) -> Settings:
     return usable(base, read(connection).values).settings
 
 
+def valid(connection: Connection, base: Settings) -> Settings:
+    """Give the settings as they are now, for what cannot be undone. Raises `SettingsError` where a stored one is not valid."""
+    found = usable(base, read(connection).values)
+    if found.wrong:
+        raise SettingsError(f"what is stored is not valid: {'; '.join(found.wrong.values())}")
+    return found.settings
+
+
 class Live:
     """The settings of a process that runs, as they are now. Thread-safe.
 

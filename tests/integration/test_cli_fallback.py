@@ -139,3 +139,11 @@ def test_what_smtp_has_left_open_is_counted(place: Place) -> None:
     shown = place.run("fallback", "status").out
     assert "2 mails may have been taken by the SMTP relay" in shown
     assert "1 mails wait for the SMTP relay alone" in shown
+
+
+def test_a_stored_value_that_is_not_valid_does_not_keep_the_others_from_being_shown(place: Place) -> None:
+    place.sql(
+        "INSERT INTO atum.setting (name, value, version)"
+        " VALUES ('fallback', 'auto', 1), ('fallback_after_s', 'soon', 1)"
+    )
+    assert status(place)["mode"] == "auto"

@@ -138,3 +138,15 @@ def test_what_is_set_in_the_database_is_what_counts(place: Place) -> None:
     assert place.run("retention", "status").status == 0
     place.sql("INSERT INTO atum.setting (name, value, version) VALUES ('retention_days', '30', 1)")
     assert place.run("retention", "status").status == 1
+
+
+def test_nothing_is_dropped_by_a_setting_that_somebody_stored_by_hand_and_is_not_valid(place: Place) -> None:
+    old = make(place, month(OLD))
+    gone = ended_in(place, old, SENT, 2)
+    place.sql("INSERT INTO atum.setting (name, value, version) VALUES ('retention_days', 'ten years', 1)")
+    answer = place.run("retention", "run", "--yes")
+    assert (answer.status, answer.err.strip().count("\n")) == (1, 0), answer.err
+    assert "ATUM_RETENTION_DAYS" in answer.err
+    assert counts(place, gone)["mail"] == 2
+    # Looking is no deed: it goes by what can be used.
+    assert place.run("retention", "status", "--format=json").json["settings"]["retention_days"] == 90

@@ -23,7 +23,6 @@ from uuid import UUID
 from atum_schema import audit, live, retention
 from atum_schema import retention_store as store
 from atum_schema.errors import SettingsError
-from atum_schema.live_merge import merged
 from atum_schema.retention import EVERYTHING, NOTHING, Range
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class Retaining:
 
         with self.pool.connection() as connection:
             now, partitions = store.partitions(connection)
-            configured = merged(self.settings, live.read(connection).values)
+            configured = live.valid(connection, self.settings)
         self._note_privacy(progress, configured.privacy)
         retained.missing = retention.missing(partitions, now=now)
         if retained.missing:
