@@ -46,6 +46,11 @@ GOOD_BYE: Final = (
 FORGET: Final = "DELETE FROM atum.part WHERE seen_at < clock_timestamp() - interval '1 day'"
 
 
+def process_name() -> str:
+    """Name this process: its host and its id, as batches and signs of life have it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def forget(connection: Connection) -> None:
     """Forget the processes that nobody has seen for a day."""
     connection.execute(FORGET)
@@ -62,7 +67,7 @@ class Heartbeat(threading.Thread):
         self._url = database_url
         self._kind = kind
         self._every_s = every_s
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._name = process_name()
         self._version = version("atum-mailer")
         self._id = uuid.uuid4()
         self._closing = threading.Event()

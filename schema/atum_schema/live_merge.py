@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pydantic import ValidationError
 
 from atum_schema.errors import SettingsError
-from atum_schema.settings import FIRST_BOUNDS, Settings, problems
+from atum_schema.settings import FIRST_BOUNDS, Settings, listed, problems
 from atum_schema.settings_fields import LIVE_NAMES, limits, variable
 from atum_schema.settings_operating import LESS
 
@@ -80,7 +80,7 @@ def checked(base: Settings, kept: Mapping[str, str], given: Mapping[str, str]) -
 
     Raises `SettingsError` that names each, its limits and the value.
     """
-    strange = sorted(set(_names(given.get("resend_lanes", ""))) - set(base.lane_names))
+    strange = sorted(set(listed(given.get("resend_lanes", ""))) - set(base.lane_names))
     if strange:
         raise SettingsError(
             f"{variable('resend_lanes')}: {', '.join(strange)} is no lane of ATUM_LANES ({', '.join(base.lane_names)})"
@@ -104,8 +104,4 @@ def _words(error: ErrorDetails, values: Mapping[str, str]) -> str:
 
 def _of_lanes(rates: str, lanes: tuple[str, ...]) -> str:
     """Leave out the rates of lanes that are not there."""
-    return ",".join(pair for pair in _names(rates) if pair.partition("=")[0].strip() in lanes)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, map(str.strip, text.split(","))))
+    return ",".join(pair for pair in listed(rates) if pair.partition("=")[0].strip() in lanes)

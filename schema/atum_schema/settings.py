@@ -276,7 +276,7 @@ class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
     @field_validator("lanes")
     @classmethod
     def _lanes_known(cls, value: str) -> str:
-        names = _names(value)
+        names = listed(value)
         if not names:
             raise ValueError("at least one name is needed")
         if len(set(names)) != len(names):
@@ -290,7 +290,7 @@ class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
     @classmethod
     def _is_schedule(cls, value: str) -> str:
         try:
-            times = [float(part) for part in _names(value)]
+            times = [float(part) for part in listed(value)]
         except ValueError:
             raise ValueError(f"must be seconds separated by commas, not {value!r}") from None
         # "nan" is a float, and neither above nor below anything.
@@ -314,8 +314,8 @@ class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
     @field_validator("rates")
     @classmethod
     def _are_rates(cls, value: str | None, info: ValidationInfo) -> str | None:
-        pairs = [_pair(part) for part in _names(value or "")]
-        lanes = _names(info.data.get("lanes", ""))
+        pairs = [_pair(part) for part in listed(value or "")]
+        lanes = listed(info.data.get("lanes", ""))
         for lane, rate in pairs:
             if lane not in lanes:
                 raise ValueError(f"{lane!r} is no lane of ATUM_LANES ({', '.join(lanes)})")
@@ -328,17 +328,17 @@ class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
     @property
     def lane_names(self) -> tuple[str, ...]:
         """The lanes in order; the first one is the fallback of mails whose lane was removed."""
-        return _names(self.lanes)
+        return listed(self.lanes)
 
     @property
     def settle_schedule(self) -> tuple[float, ...]:
         """Seconds after the anchor at which an unknown batch is searched for."""
-        return tuple(float(part) for part in _names(self.settle_s))
+        return tuple(float(part) for part in listed(self.settle_s))
 
     @property
     def resend_lane_names(self) -> tuple[str, ...]:
         """The lanes whose mails go out again when settling finds nothing."""
-        return _names(self.resend_lanes)
+        return listed(self.resend_lanes)
 
     @property
     def drops_content(self) -> bool:
@@ -348,7 +348,7 @@ class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
     @property
     def lane_rates(self) -> dict[str, float]:
         """Mails per second that a lane may issue; lanes that are not in it have no limit."""
-        return dict(map(_pair, _names(self.rates or "")))
+        return dict(map(_pair, listed(self.rates or "")))
 
     @property
     def flow_policy(self) -> Policy:
@@ -381,7 +381,8 @@ class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
         return _need(self.postmark_token, "POSTMARK_TOKEN")
 
 
-def _names(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
+    """Read values that are separated by commas, without the empty ones."""
     return tuple(filter(None, map(str.strip, text.split(","))))
 
 

@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 RECONCILERS: Final = 2
 """Threads that search the provider for unknown mails, per process."""
 
-MAINTAINERS: Final = 2
-"""Threads that do what is due now and then, per process."""
+MAINTAINERS: Final = 5
+"""Threads that do what is due now and then, per process: one more than there are tasks that may take minutes, so that what
+the provider tells is applied at once whatever else is being done."""
 
 REVIVERS: Final = 2
 """Threads that replay dead letters which were moved to `mail.revive`, per process."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import TYPE_CHECKING
 
+from atum_schema.heartbeat import process_name
 from atum_schema.steps import Reached, go_on
 from atum_workers.deliver import Delivery
 from atum_workers.retry import RetryPolicy
@@ -56,7 +55,7 @@ def delivery(
         smtp=smtp,
         keyring=keyring,
         policy=lambda: retry_policy(live.now),
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+        worker=process_name(),
         request_timeout_s=configured.request_timeout_s,
         claim_lease_s=configured.claim_lease_s,
         posting_lease_s=configured.posting_lease_s,

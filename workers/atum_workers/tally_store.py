@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg.rows import tuple_row
 
@@ -24,15 +24,7 @@ def edge(connection: Connection) -> datetime:
     return found
 
 
-# Deleting and adding is one statement: whoever reads sees a row before it or after it, never both and never neither.
-# Sorted, so that a worker that has lost its lease and the next one never wait for each other in a circle.
-ADD_UP: Final = """
-WITH moved AS (
-    DELETE FROM atum.transition
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM atum.transition LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-    RETURNING date_trunc(CASE WHEN at < %(edge)s THEN 'hour' ELSE 'minute' END, at, 'UTC') AS slot,
-              lane, cause, from_status, to_status, reason, code, http_status, number
-), added AS (
+_ADDED: LiteralString = """), added AS (
     INSERT INTO atum.transition_sum AS s (at, lane, cause, from_status, to_status, reason, code, http_status, number)
     SELECT slot, lane, cause, from_status, to_status, reason, code, http_status, sum(number)::bigint FROM moved
     GROUP BY slot, lane, cause, from_status, to_status, reason, code, http_status
@@ -42,6 +34,19 @@ WITH moved AS (
 )
 SELECT count(*) FROM moved
 """
+
+# Deleting and adding is one statement: whoever reads sees a row before it or after it, never both and never neither.
+# Sorted, so that a worker that has lost its lease and the next one never wait for each other in a circle.
+ADD_UP: LiteralString = (
+    """
+WITH moved AS (
+    DELETE FROM atum.transition
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM atum.transition LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+    RETURNING date_trunc(CASE WHEN at < %(edge)s THEN 'hour' ELSE 'minute' END, at, 'UTC') AS slot,
+              lane, cause, from_status, to_status, reason, code, http_status, number
+"""  # noqa: S608
+    + _ADDED
+)
 
 
 def add_up(connection: Connection, *, edge: datetime, limit: int) -> int:
@@ -50,7 +55,8 @@ def add_up(connection: Connection, *, edge: datetime, limit: int) -> int:
 
 
 # What lies at the beginning of an hour is that hour's row already.
-COARSEN: Final = """
+COARSEN: LiteralString = (
+    """
 WITH moved AS (
     DELETE FROM atum.transition_sum
     WHERE ctid = ANY (ARRAY(
@@ -59,16 +65,9 @@ WITH moved AS (
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
     RETURNING date_trunc('hour', at, 'UTC') AS slot,
               lane, cause, from_status, to_status, reason, code, http_status, number
-), added AS (
-    INSERT INTO atum.transition_sum AS s (at, lane, cause, from_status, to_status, reason, code, http_status, number)
-    SELECT slot, lane, cause, from_status, to_status, reason, code, http_status, sum(number)::bigint FROM moved
-    GROUP BY slot, lane, cause, from_status, to_status, reason, code, http_status
-    ORDER BY slot, lane, cause, from_status, to_status, reason, code, http_status
-    ON CONFLICT (at, lane, cause, from_status, to_status, reason, code, http_status)
-    DO UPDATE SET number = s.number + excluded.number
+"""  # noqa: S608
+    + _ADDED
 )
-SELECT count(*) FROM moved
-"""
 
 
 def coarsen(connection: Connection, *, since: datetime, edge: datetime, limit: int) -> int:
