@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from atum_schema.errors import SettingsError
 from atum_schema.settings import FIRST_BOUNDS, Settings, listed, problems
+from atum_schema.settings_alerts import LESS
 from atum_schema.settings_fields import LIVE_NAMES, limits, variable
-from atum_schema.settings_operating import LESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,6 +21,8 @@ from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import SettingsError
 from atum_schema.flow import Policy
 from atum_schema.mail_rules import checked_lane
+from atum_schema.settings_alerts import AlertSettings
+from atum_schema.settings_metrics import MetricsSettings
 from atum_schema.settings_operating import LIVE, OperatingSettings
 from atum_schema.settings_smtp import SmtpSettings
 from atum_schema.settings_webhooks import WebhookSettings
@@ -38,7 +40,9 @@ FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
 """The largest bound of a distance, and the setting with its first one."""
 
 
-class Settings(WebhookSettings, OperatingSettings, SmtpSettings, BaseSettings):
+class Settings(
+    WebhookSettings, MetricsSettings, AlertSettings, OperatingSettings, SmtpSettings, BaseSettings
+):
     """Everything that can be set. Times are seconds, sizes are bytes."""
 
     model_config = SettingsConfigDict(

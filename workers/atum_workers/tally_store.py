@@ -31,9 +31,17 @@ _ADDED: LiteralString = """), added AS (
     ORDER BY slot, lane, cause, from_status, to_status, reason, code, http_status
     ON CONFLICT (at, lane, cause, from_status, to_status, reason, code, http_status)
     DO UPDATE SET number = s.number + excluded.number
-)
-SELECT count(*) FROM moved
-"""
+)"""
+
+_COUNTED: LiteralString = "\nSELECT count(*) FROM moved\n"
+
+_TOTALS: LiteralString = """, totals AS (
+    INSERT INTO atum.transition_total AS t (lane, cause, from_status, to_status, reason, number)
+    SELECT lane, cause, from_status, to_status, reason, sum(number)::bigint FROM moved
+    GROUP BY lane, cause, from_status, to_status, reason
+    ORDER BY lane, cause, from_status, to_status, reason
+    ON CONFLICT (lane, cause, from_status, to_status, reason) DO UPDATE SET number = t.number + excluded.number
+)"""
 
 # Deleting and adding is one statement: whoever reads sees a row before it or after it, never both and never neither.
 # Sorted, so that a worker that has lost its lease and the next one never wait for each other in a circle.
@@ -46,6 +54,8 @@ WITH moved AS (
               lane, cause, from_status, to_status, reason, code, http_status, number
 """  # noqa: S608
     + _ADDED
+    + _TOTALS
+    + _COUNTED
 )
 
 
@@ -67,6 +77,7 @@ WITH moved AS (
               lane, cause, from_status, to_status, reason, code, http_status, number
 """  # noqa: S608
     + _ADDED
+    + _COUNTED
 )
 
 

@@ -24,7 +24,7 @@ ALIVE_S: Final = 20.0
 STUCK_S: Final = 90.0
 """A relay or worker that has done nothing for so long, not even looked, is stuck."""
 
-_LATELY_S: Final = 900.0
+LATELY_S: Final = 900.0
 
 
 def relays(surroundings: Surroundings) -> list[Finding]:
@@ -64,10 +64,10 @@ def judge(name: str, kind: str, parts: Sequence[Part]) -> list[Finding]:
 def judge_all(parts: Sequence[Part]) -> list[Finding]:
     """Say which processes vanished lately without a good-bye, and which versions run at once."""
     found = []
-    vanished = [part for part in parts if not part.ended and ALIVE_S < part.seen_s < _LATELY_S]
+    vanished = [part for part in parts if not part.ended and ALIVE_S < part.seen_s < LATELY_S]
     if vanished:
         names = ", ".join(f"{part.kind} {part.name}" for part in vanished[:3])
-        text = f"{len(vanished)} vanished without a good-bye in the last {show.age(_LATELY_S)}: {names}"
+        text = f"{len(vanished)} vanished without a good-bye in the last {show.age(LATELY_S)}: {names}"
         found.append(warning(NAME, text, "see their logs, and the kernel's for the out-of-memory killer"))
     alive = [part for part in parts if _is_alive(part)]
     versions = sorted({part.version for part in alive})

@@ -1,0 +1,1 @@
+"""Alerts: conditions under which operators are told, for Prometheus and for `alerts watch` alike."""
