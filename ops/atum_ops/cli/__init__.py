@@ -14,6 +14,7 @@ UNREACHABLE: Final = 3
 """Exit status where a server that is needed does not answer."""
 
 _COMMANDS: Final = {
+    "alerts": "atum_ops.cli.alerts",
     "api": "atum_ops.cli.api",
     "api-bench": "atum_ops.cli.api_bench",
     "audit": "atum_ops.cli.audit",
