@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format fingerprint clean
+.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format dashboards fingerprint clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+dashboards: $(VENV)/.ready  ## write Grafana's dashboards anew, after a change of them
+	@$(BIN)/atum-mailer dashboards --output deploy/grafana/dashboards
 
 fingerprint: $(VENV)/.ready  ## list anew what the migrations make, after a change of them
 	@ATUM_FINGERPRINT=write $(BIN)/python -m pytest tests/integration/test_fingerprint.py

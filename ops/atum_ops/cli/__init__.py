@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "catch-up": "atum_ops.cli.catch_up",
     "chaos": "atum_ops.cli.chaos",
     "client": "atum_ops.cli.client",
+    "dashboards": "atum_ops.cli.dashboards",
     "dead": "atum_ops.cli.dead",
     "completion": "atum_ops.cli.completion",
     "demo": "atum_ops.cli.demo",
