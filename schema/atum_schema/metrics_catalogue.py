@@ -34,7 +34,8 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "search": ("found", "empty", "failed"),
     "task_result": ("done", "failed"),
     "published": ("confirmed", "refused", "returned", "unwritten", "uncertain"),
-    "job": ("stored", "rejected", "later"),
+    # Not "job": Prometheus calls so what it scrapes.
+    "job_result": ("stored", "rejected", "later"),
     "webhook": (
         "stored",
         "duplicate",
@@ -210,7 +211,7 @@ JOBS: Final = _counter(
     "intake_jobs_total",
     "Jobs of mail.intake, by what became of them; 'later' are offered again in the next transaction.",
     INTAKE,
-    "job",
+    "job_result",
 )
 JOBS_DURATION: Final = _histogram(
     "intake_transaction_duration_seconds", "How long a transaction that stores jobs took.", INTAKE, _SHORT_S

@@ -178,7 +178,7 @@ def _batches() -> tuple[Panel, ...]:
         lines(
             "Tickets",
             "Tickets that workers took up, per second, by what came of them. 'stale' is another's work and normal after trouble; 'given_up' is not.",
-            Query(q.rate(m.TICKETS, "ticket", lane=q.LANE), "{{ticket}}"),
+            Query(q.rate(m.TICKETS, "ticket"), "{{ticket}}"),
             unit="suffix:tickets/s",
         ),
         lines(
@@ -189,7 +189,7 @@ def _batches() -> tuple[Panel, ...]:
         ),
         lines(
             "Swept",
-            "Batches that the sweeper brought back, per second: a claim or a POST that nobody ended in time, as after a worker was killed.",
+            "Batches that the sweeper took from who held them, per second: a claim or a POST that nobody ended in time, as after a worker was killed.",
             Query(q.rate(m.SWEPT), "swept"),
             unit="suffix:batches/s",
         ),

@@ -75,13 +75,13 @@ def _numbers() -> tuple[Panel, ...]:
             nothing=_NO_EXPORTER,
         ),
         value(
-            "Backlog",
-            "Mails that are due or sending now, in all lanes. A burst that goes down again is no trouble; one that stays is.",
+            "Backlog now",
+            "Mails that are due or sending, in all lanes. A burst that goes down again is no trouble; one that stays is.",
             Query(q.gauge(m.BACKLOG), "mails"),
             nothing=_NO_EXPORTER,
         ),
         value(
-            "Oldest mail of the backlog",
+            "Oldest mail now",
             "How long the mail that waits longest has been due or sending. It says more than the backlog: a few seconds are normal at any size.",
             Query(q.since(m.OLDEST), "age"),
             unit="s",

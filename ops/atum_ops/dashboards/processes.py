@@ -21,6 +21,11 @@ from atum_ops.dashboards.panel import (
 from atum_schema import metrics_catalogue as m
 
 _PROCESS: Final = "{{job}} {{instance}}"
+_RUNS_FOR: Final = (
+    f"{q.largest(m.BUILD_INFO, 'job', 'instance', 'version', instance=q.INSTANCE)}"
+    " * on (job, instance) group_left ()"
+    f" max by (job, instance) (time() - process_start_time_seconds{{{q.MINE}}})"
+)
 _MOST_SERIES: Final = 1000
 _NO_EXPORTER: Final = "no exporter"
 
@@ -36,7 +41,7 @@ def processes() -> Dashboard:
             Row(title="Who runs", panels=_who()),
             Row(title="What they use", panels=_use()),
             Row(title="Postgres and RabbitMQ", panels=_servers()),
-            Row(title="Tasks", panels=_tasks()),
+            Row(title="What is done now and then", panels=_tasks()),
             Row(title="The exporter and the scrapes", panels=_scrapes()),
         ),
     )
@@ -56,7 +61,7 @@ def _who() -> tuple[Panel, ...]:
             "Versions",
             "Which version each process runs, and for how long. Two versions at once are fine while you deploy.",
             Query(
-                f"max by (job, instance, version) ({q.selected(m.BUILD_INFO, instance=q.INSTANCE)} * on (job, instance) group_left () (time() - process_start_time_seconds{{{q.MINE}}}))",
+                _RUNS_FOR,
                 "runs for",
                 unit="s",
             ),

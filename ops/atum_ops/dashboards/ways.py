@@ -22,7 +22,7 @@ def ways() -> Dashboard:
         rows=(
             Row(title="Mail that comes in", panels=_in()),
             Row(title="What the provider tells us", panels=_back()),
-            Row(title="Events that wait", panels=_events()),
+            Row(title="Events in the inbox", panels=_events()),
             Row(title="Reputation", panels=_reputation()),
         ),
     )
@@ -51,8 +51,8 @@ def _in() -> tuple[Panel, ...]:
         ),
         lines(
             "Jobs of the intake queue",
-            "Jobs of mail.intake per second. Rejected ones can never be mail (docs/intake.md); 'later' are offered again in the next transaction.",
-            Query(q.rate(m.JOBS, "job"), "{{job}}"),
+            "Jobs of mail.intake per second. Rejected ones are in the queue mail.rejected (docs/intake.md); 'later' are offered again in the next transaction.",
+            Query(q.rate(m.JOBS, "job_result"), "{{job_result}}"),
             unit="suffix:jobs/s",
             width=12,
         ),
