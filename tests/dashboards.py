@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.prometheus_nodes import PrometheusNode, Sample
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "grafana"
 VARIABLES = {"$lane": ".+", "$instance": ".+"}
@@ -57,3 +60,21 @@ def plain(expr: str, *, interval: str = "1m") -> str:
 def legend_labels(legend: str) -> set[str]:
     """Give the labels that a legend names."""
     return set(re.findall(r"{{\s*(\w+)\s*}}", legend))
+
+
+def wanting(target: Target, samples: list[Sample]) -> str | None:
+    """Say what is wrong with an answer: it is empty, not finite, or lacks labels that the legend names."""
+    if not samples:
+        return f"{target.where}: nothing"
+    if not all(math.isfinite(sample.value) for sample in samples):
+        return f"{target.where}: {samples}"
+    missing = [
+        sample.labels for sample in samples if not legend_labels(target.legend) <= sample.labels.keys()
+    ]
+    return f"{target.where}: {target.legend} of {missing}" if missing else None
+
+
+def shortcomings(node: PrometheusNode, *, interval: str, at: float | None = None) -> list[str]:
+    """Run every expression of every dashboard; say which answers are wanting."""
+    found = [wanting(one, node.query(plain(one.expr, interval=interval), at=at)) for one in targets()]
+    return [problem for problem in found if problem is not None]
