@@ -96,7 +96,7 @@ def _source() -> dict[str, Any]:
         "label": "Data source",
         "type": "datasource",
         "query": "prometheus",
-        "current": {},
+        "current": {"selected": False, "text": "default", "value": "default"},
         "hide": 0,
         "includeAll": False,
         "multi": False,
@@ -168,5 +168,4 @@ def _critical_alerts() -> dict[str, Any]:
         "step": "30s",
         "titleFormat": "{{alertname}}",
         "tagKeys": "area",
-        "useValueForTime": False,
     }

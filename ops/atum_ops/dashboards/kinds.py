@@ -198,7 +198,7 @@ def _options(panel: Panel) -> dict[str, Any]:
         case Kind.TABLE:
             return {
                 "cellHeight": "sm",
-                "footer": {"show": False, "reducer": [], "countRows": False, "fields": ""},
+                "footer": {"show": False, "reducer": [], "countRows": False, "fields": []},
                 "frameIndex": 0,
                 "showHeader": True,
                 "sortBy": [],
