@@ -19,6 +19,7 @@ OURS = families()
 #: What Prometheus makes itself, and what its client adds to every process; with the labels of each.
 OTHERS = {
     "ALERTS": frozenset({"alertname", "alertstate", "severity", "area"}),
+    "ALERTS_FOR_STATE": frozenset({"alertname", "severity", "area"}),
     "up": OF_SCRAPE,
     "scrape_duration_seconds": OF_SCRAPE,
     "scrape_samples_scraped": OF_SCRAPE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from atum_ops.dashboards.panel import Colour, Kind
 
 if TYPE_CHECKING:
-    from atum_ops.dashboards.panel import Panel, Query
+    from atum_ops.dashboards.panel import Panel, Query, State
 
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 """Whatever data source is chosen at the top of the dashboard."""
@@ -57,7 +57,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "color": {"mode": "palette-classic" if panel.kind is Kind.LINES else "thresholds"},
         "thresholds": {"mode": "absolute", "steps": steps},
-        "mappings": _mappings(panel),
+        "mappings": _mappings(panel.states),
         "custom": _custom(panel),
     }
     if panel.kind in {Kind.LINES, Kind.BARS}:
@@ -72,12 +72,12 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _mappings(panel: Panel) -> list[dict[str, Any]]:
-    if not panel.states:
+def _mappings(states: tuple[State, ...]) -> list[dict[str, Any]]:
+    if not states:
         return []
     options = {
         str(state.value): {"text": state.text, "color": state.colour, "index": index}
-        for index, state in enumerate(panel.states)
+        for index, state in enumerate(states)
     }
     return [{"type": "value", "options": options}]
 
@@ -106,7 +106,12 @@ def _custom(panel: Panel) -> dict[str, Any]:
 
 def _overrides(panel: Panel) -> list[dict[str, Any]]:
     if panel.kind is Kind.TABLE:
-        return [_override(query.legend, {"unit": query.unit}) for query in panel.queries if query.unit]
+        columns = [
+            (query.legend, {"unit": query.unit, "mappings": _mappings(query.states)})
+            for query in panel.queries
+        ]
+        set_ones = [(name, {key: value for key, value in of.items() if value}) for name, of in columns]
+        return [_override(name, properties) for name, properties in set_ones if properties]
     limits = [query.legend for query in panel.queries if query.limit]
     return [
         _override(

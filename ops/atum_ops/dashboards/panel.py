@@ -27,6 +27,14 @@ class Colour(StrEnum):
     NEUTRAL = "text"
 
 
+class State(NamedTuple):
+    """What a value means in words."""
+
+    value: int
+    text: str
+    colour: Colour
+
+
 class Query(NamedTuple):
     """One expression, and what its series are called; `{{label}}` stands for a label's value."""
 
@@ -36,14 +44,8 @@ class Query(NamedTuple):
     limit: bool = False
     #: Of a table's column; None: the panel's unit.
     unit: str | None = None
-
-
-class State(NamedTuple):
-    """What a value means in words."""
-
-    value: int
-    text: str
-    colour: Colour
+    #: Of a table's column: words instead of numbers.
+    states: tuple[State, ...] = ()
 
 
 class Step(NamedTuple):

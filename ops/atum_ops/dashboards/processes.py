@@ -26,6 +26,7 @@ _RUNS_FOR: Final = (
     " * on (job, instance) group_left ()"
     f" max by (job, instance) (time() - process_start_time_seconds{{{q.MINE}}})"
 )
+_YES_OR_NO: Final = (State(0, "no", Colour.GOOD), State(1, "yes", Colour.BAD))
 _MOST_SERIES: Final = 1000
 _NO_EXPORTER: Final = "no exporter"
 
@@ -164,10 +165,10 @@ def _tasks() -> tuple[Panel, ...]:
         ),
         table(
             "Tasks",
-            "When each task last ended, whether its last run failed, and whether it has been due for ten minutes and nobody does it (1: yes).",
+            "When each task last ended, whether its last run failed, and whether it has been due for ten minutes and nobody does it .",
             Query(q.ago(m.TASK_ENDED, "task"), "ended ago", unit="s"),
-            Query(q.largest(m.TASK_FAILING, "task"), "failing"),
-            Query(q.largest(m.TASK_OVERDUE, "task"), "overdue"),
+            Query(q.largest(m.TASK_FAILING, "task"), "failing", states=_YES_OR_NO),
+            Query(q.largest(m.TASK_OVERDUE, "task"), "overdue", states=_YES_OR_NO),
             columns=(("task", "task"),),
             nothing=_NO_EXPORTER,
         ),
