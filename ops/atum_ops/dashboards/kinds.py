@@ -206,7 +206,8 @@ def _options(panel: Panel) -> dict[str, Any]:
                 "footer": {"show": False, "reducer": [], "countRows": False, "fields": []},
                 "frameIndex": 0,
                 "showHeader": True,
-                "sortBy": [],
+                # Alphabetically by the first column: "critical" comes before "warning".
+                "sortBy": [{"displayName": panel.columns[0][1], "desc": False}],
             }
         case Kind.HEAT:
             return {

@@ -141,8 +141,8 @@ def _numbers() -> tuple[Panel, ...]:
             nothing=_NO_EXPORTER,
         ),
         value(
-            "Processes that do nothing",
-            "They run, and have done nothing for 90 seconds; or they vanished without a good-bye in the last 15 minutes.",
+            "Stuck or vanished",
+            "Processes that run and have done nothing for 90 seconds, and those that vanished without a good-bye in the last 15 minutes.",
             Query(f"{q.gauge(m.PARTS_STUCK)} + {q.gauge(m.PARTS_VANISHED)}", "processes"),
             steps=_ANY_IS_BAD,
             nothing=_NO_EXPORTER,
