@@ -90,6 +90,9 @@ def test_a_panel_goes_as_far_up_as_it_fits() -> None:
 
     found = places((of(12, 8), of(6, 4), of(6, 4), of(12, 4), of(24, 1)), 3)
     assert [(place["x"], place["y"]) for place in found] == [(0, 3), (12, 3), (18, 3), (12, 7), (0, 11)]
+    # Free at its corner is not enough.
+    found = places((of(6, 4), of(18, 8), of(12, 4)), 0)
+    assert [(place["x"], place["y"]) for place in found] == [(0, 0), (6, 0), (0, 8)]
 
 
 @pytest.mark.parametrize("name", ALL)
