@@ -15,7 +15,9 @@ from tests.prometheus_nodes import PrometheusNode, private_prometheus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INTERVAL = "4s"
+INTERVAL = "5s"
+# Scrapes that began so long ago have ended.
+SETTLED_S = 1.0
 # One alert, under the labels that ours have, from the moment on that there is traffic.
 RULES = """\
 groups:
@@ -65,23 +67,28 @@ def live() -> Iterator[Live]:
     exposed = Exposed()
     with (
         exposed.served() as addresses,
-        private_prometheus(targets=addresses, interval_s=0.25) as node,
+        private_prometheus(targets=addresses, interval_s=0.5) as node,
     ):
         node.rules = [node.directory / "rules.yml"]
         node.rules[0].write_text(RULES)
         node.reload()
         node.wait_for_scrapes()
-        for_rates = "min(count_over_time(up[2s])) > 4"
-        assert eventually(lambda: bool(node.query(for_rates)))
+        assert eventually(lambda: bool(node.query(f"min(count_over_time(up[{INTERVAL}])) > 4")), seconds=20)
         at_rest = time.time()
+        # A scrape has the time of its beginning: what was begun at rest must not see what moves.
+        assert eventually(lambda: bool(node.query(f"min(timestamp(up)) > {at_rest}")))
+
+        at_work = at_rest
 
         def moves_until_nothing_is_wanting() -> bool:
+            nonlocal at_work
             exposed.move()
-            return not shortcomings(node, interval=INTERVAL)
+            at_work = time.time() - SETTLED_S
+            return not shortcomings(node, interval=INTERVAL, at=at_work)
 
         # Whether it did is what the tests say.
-        eventually(moves_until_nothing_is_wanting, seconds=20)
-        yield Live(node, at_rest, time.time())
+        eventually(moves_until_nothing_is_wanting, seconds=30)
+        yield Live(node, at_rest, at_work)
 
 
 def shown(live: Live, panel: str) -> list[dict[str, Any]]:

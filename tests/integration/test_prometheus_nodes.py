@@ -73,7 +73,7 @@ def test_what_a_target_exposes_can_be_queried_and_an_alert_reaches_alertmanager(
         node.reload()
         gauge.labels("kitchen").set(31)
         assert eventually(lambda: any(one.labels["state"] == "firing" for one in node.alerts()))
-        assert eventually(lambda: bool(manager.alerts()))
+        assert eventually(lambda: bool(manager.alerts()), seconds=30)
         assert manager.alerts()[0]["labels"]["alertname"] == "Warm"
 
         gauge.labels("kitchen").set(20)
