@@ -10,7 +10,6 @@ import click
 import promql_parser
 import pytest
 
-from atum_ops.alerts.alert import Alert
 from atum_ops.cli import cli
 from atum_schema import live_merge
 from atum_schema.metrics_catalogue import FAMILIES, FIXED
@@ -23,6 +22,8 @@ from tests import alert_pages
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from atum_ops.alerts.alert import Alert
 
 # Commands that pages may name before they exist.
 TO_COME: Final = frozenset({("alerts", "render"), ("alerts", "watch"), ("alerts", "test"), ("exporter",)})
