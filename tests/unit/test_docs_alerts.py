@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from atum_ops.alerts import catalogue
 from atum_schema.settings_alerts import AlertSettings
 from tests import alert_pages
 
@@ -52,7 +53,7 @@ def test_the_numbers_that_the_text_repeats_are_the_defaults() -> None:
 
 
 def test_a_burn_rate_is_never_more_than_the_text_says() -> None:
-    burning = alert_pages.catalogue.alerts(
+    burning = catalogue.alerts(
         alert_pages.settings(alert_failure_rate_threshold=50, alert_failure_rate_critical_threshold=60)
     )
     most = {alert.threshold for alert in burning if "Burn" in alert.name}

@@ -11,6 +11,7 @@ import promql_parser
 import pytest
 
 from atum_ops.cli import cli
+from atum_ops.health import checks
 from atum_schema import live_merge
 from atum_schema.metrics_catalogue import FAMILIES, FIXED
 from atum_schema.metrics_family import Kind
@@ -135,6 +136,8 @@ def test_every_command_line_can_be_given_as_it_stands(name: str) -> None:
         path, params = parse(order)
         if path.startswith("dead ") and "--reason" in order:
             assert order[order.index("--reason") + 1] in REASONS, order
+        if path == "health check":
+            assert set(_texts(params["only"])) <= {check.name for check in checks.CHECKS}, order
         if path == "settings set" and params["changes"]:
             changes = dict(change.split("=", 1) for change in _texts(params["changes"]))
             assert live_merge.checked(alert_pages.settings(), {}, changes)
