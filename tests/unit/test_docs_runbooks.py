@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -17,6 +18,7 @@ from atum_schema.metrics_catalogue import FAMILIES, FIXED
 from atum_schema.metrics_family import Kind
 from atum_schema.settings import Settings
 from atum_schema.settings_fields import LIVE_NAMES
+from atum_schema.status import Status
 from atum_workers.codes import CODES
 from tests import alert_pages
 
@@ -36,6 +38,7 @@ INDEX: Final = (FOLDER / "README.md").read_text()
 OVERVIEW: Final = (alert_pages.DOCS / "alerts.md").read_text()
 TEXTS: Final = PAGES | {"README": INDEX, "alerts": OVERVIEW}
 HEADINGS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+STATUSES: Final = {status.value for status in Status} | {"sending", "failed"}
 REASONS: Final = {reason for _, reason in CODES.values()} | {"poison"}
 MAIL: Final = "01a210f2-f7fa-72f2-9619-a99bccb5d8e4"
 
@@ -135,7 +138,9 @@ def test_every_command_line_can_be_given_as_it_stands(name: str) -> None:
     for order in filter(known, orders(TEXTS[name])):
         path, params = parse(order)
         if path.startswith("dead ") and "--reason" in order:
-            assert order[order.index("--reason") + 1] in REASONS, order
+            assert set(_option(order, "--reason")) <= REASONS, order
+        if path in {"mail list", "logs export"}:
+            assert set(_option(order, "--status")) <= STATUSES, order
         if path == "health check":
             assert set(_texts(params["only"])) <= {check.name for check in checks.CHECKS}, order
         if path == "settings set" and params["changes"]:
@@ -221,6 +226,10 @@ def anchors(page: Path) -> set[str]:
     """Give the anchors of a page's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _option(order: list[str], name: str) -> tuple[str, ...]:
+    return tuple(word for before, word in pairwise(order) if before == name)
 
 
 def _texts(value: object) -> tuple[str, ...]:
