@@ -60,6 +60,8 @@ def sources() -> list[Path]:
             ROOT / "ops/atum_ops/purging.py",
             ROOT / "ops/atum_ops/running_store.py",
             ROOT / "ops/atum_ops/transitions_store.py",
+            ROOT / "ops/atum_ops/signals/store.py",
+            ROOT / "ops/atum_ops/exporter/link.py",
             ROOT / "schema/atum_schema/flow_store.py",
             ROOT / "schema/atum_schema/heartbeat.py",
             ROOT / "schema/atum_schema/live.py",
