@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from atum_ops.exporter.exporter import Exporter
@@ -62,13 +62,15 @@ class Served:
     """An exporter that serves; `scrape` asks it."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"http://{LOOPBACK}:{port}/metrics"
+        self._port = port
 
     def scrape(self) -> Scraped:
         """Scrape once."""
-        answer = httpx.get(self.url, timeout=30, trust_env=False)
-        assert answer.status_code == 200
-        return Scraped(answer.text)
+        with closing(HTTPConnection(LOOPBACK, self._port, timeout=30)) as connection:
+            connection.request("GET", "/metrics")
+            answer = connection.getresponse()
+            assert answer.status == 200
+            return Scraped(answer.read().decode())
 
     def up(self) -> bool:
         """Whether it could read the database."""
@@ -104,6 +106,6 @@ def serving(configured: Settings, **fields: Any) -> Iterator[Served]:
 def _listens(served: Served) -> bool:
     try:
         served.scrape()
-    except httpx.ConnectError:
+    except ConnectionRefusedError:
         return False
     return True
