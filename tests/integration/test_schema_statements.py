@@ -95,7 +95,9 @@ def statements() -> dict[str, str]:
     for path in sources():
         module = importlib.import_module(module_name(path))
         for name, value in vars(module).items():
-            if name.isupper() and isinstance(value, str) and STATEMENT.match(value):
+            # A name with an underscore before it is a piece that several statements are made of.
+            whole = name.isupper() and not name.startswith("_")
+            if whole and isinstance(value, str) and STATEMENT.match(value):
                 found[f"{module_name(path)}.{name}"] = value
     return found
 
