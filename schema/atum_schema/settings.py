@@ -438,7 +438,7 @@ def load_for_exporter(**overrides: Any) -> Settings:
     """
     ours = f"{PREFIX}DATABASE_URL"
     given = not {ours, f"{ours}_FILE"}.isdisjoint(os.environ)
-    stand_in = {} if given else {"database_url": "postgresql:"}
+    stand_in = {} if given else {"database_url": "postgresql://"}
     loaded = load(content_keys=new_key("none"), **stand_in, **overrides)
     if loaded.exporter_database_url is not None:
         return loaded.model_copy(update={"database_url": loaded.exporter_database_url})
