@@ -33,14 +33,14 @@ _MOST_PERCENT: Final = 90.0
 _THROTTLED_PERCENT: Final = 10.0
 _REFUSED_LEAST: Final = 10
 _REFUSED_PERCENT: Final = 50.0
-# Who is not the provider is no news about it.
-_STRANGERS: Final = frozenset({"stranger", "too_many"})
+# Who is not the provider is no news about it. Who was refused too often may well be: it is not known any more.
+_STRANGERS: Final = frozenset({"stranger"})
 _COMPLAINTS: Final = 2
 _HEARTBEAT_S: Final = 300
 _SEARCHES: Final = 5
 _EVENTS_S: Final = 900
+_LETTERS_S: Final = 86_400
 _MINUTE: Final = 60
-_HOUR: Final = 3600
 
 
 def alerts(settings: Settings) -> tuple[Alert, ...]:
@@ -191,12 +191,12 @@ def _unsettled(settings: Settings) -> list[Alert]:
             severity=Severity.WARNING,
             area=Area.DEAD_LETTERS,
             summary="Dead letters have waited for a day.",
-            description='{{ $value | printf "%.0f" }} mails are dead and wait to be replayed or discarded.',
-            expr=f"{q.one(m.DEAD)} > 0",
-            for_s=24 * _HOUR,
-            threshold=0,
-            unit="mails",
-            look=on.of_now(lambda now: now.dead or None),
+            description=f"The oldest dead letter has waited for {{{{ $value | humanizeDuration }}}}; the threshold is {_LETTERS_S} s.",
+            expr=f"{q.age(m.DEAD_OLDEST)} >= {_LETTERS_S}",
+            for_s=_MINUTE,
+            threshold=_LETTERS_S,
+            unit="seconds",
+            look=on.at_least(lambda now: on.age(now, now.dead.oldest_at), _LETTERS_S),
         ),
         Alert(
             name="AtumUnknownMailsOld",
@@ -304,6 +304,18 @@ def _provider() -> list[Alert]:
             5 * _MINUTE,
             "A lane stopped by itself.",
             "windows are closed or paused; a sender, a stream or a limit is to be mended.",
+        ),
+        Alert(
+            name="AtumMailsPutOff",
+            severity=Severity.WARNING,
+            area=Area.FAILURES,
+            summary="Mails are put off for reasons that only a person mends.",
+            description=f'{{{{ $value | printf "%.0f" }}}} attempts of half an hour were put off: a sender, a stream, a content key; the threshold is {FEW}.',
+            expr=f"{q.total(m.RECENT_DEFERRALS, period='30m', why='sender|other')} >= {FEW}",
+            for_s=10 * _MINUTE,
+            threshold=FEW,
+            unit="attempts",
+            look=on.at_least(lambda now: on.put_off(now, "sender", "other"), FEW),
         ),
         Alert(
             name="AtumProviderThrottling",
