@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format dashboards fingerprint clean
+.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format fingerprint rendered clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,14 @@ else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
 
-dashboards: $(VENV)/.ready  ## write Grafana's dashboards anew, after a change of them
-	@$(BIN)/atum-mailer dashboards --output deploy/grafana/dashboards
-
 fingerprint: $(VENV)/.ready  ## list anew what the migrations make, after a change of them
 	@ATUM_FINGERPRINT=write $(BIN)/python -m pytest tests/integration/test_fingerprint.py
+
+# With the defaults of the settings, whatever this environment says; tests compare.
+rendered: $(VENV)/.ready  ## write anew the rules, the configuration of Alertmanager and the dashboards, after a change of them
+	@env -i PATH="$$PATH" $(BIN)/atum-mailer alerts render --output deploy/prometheus/atum-mailer.rules.yml
+	@env -i PATH="$$PATH" $(BIN)/atum-mailer alerts render --what alertmanager --output deploy/alertmanager/alertmanager.yml
+	@$(BIN)/atum-mailer dashboards --output deploy/grafana/dashboards
 
 matrix: $(VENV)/.ready  ## kill and freeze the parts at every step, and compare with docs/reliability.md
 	@ATUM_MATRIX=1 $(BIN)/python -m pytest tests/matrix $(ARGS)

@@ -68,7 +68,7 @@ class Meter:
         self._children: dict[tuple[str, tuple[str, ...]], Child] = {}
         self._values = {label: tuple(names) for label, names in (values or {}).items()}
         for family in catalogue.FAMILIES:
-            if part in family.parts:
+            if part in family.parts and family not in catalogue.OF_DATABASE:
                 self._metrics[family.name] = self._make(family)
                 self._begin(family)
         self.of(catalogue.BUILD_INFO, version=version("atum-mailer")).set(1)

@@ -245,11 +245,11 @@ class Settings(
             raise ValueError("is empty")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "exporter_database_url")
     @classmethod
-    def _is_database_url(cls, value: SecretStr) -> SecretStr:
+    def _is_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         try:
-            conninfo_to_dict(value.get_secret_value())
+            conninfo_to_dict("" if value is None else value.get_secret_value())
         except psycopg.ProgrammingError:
             # The driver's own message quotes the URL, password included.
             raise ValueError("is not a PostgreSQL connection URL") from None
@@ -429,6 +429,22 @@ def load_without_keys() -> Settings:
     """Read the settings for a command that neither reads nor writes content. Raises `SettingsError`."""
     # A throw-away key satisfies the check of the others.
     return load(content_keys=new_key("none"))
+
+
+def load_for_exporter(**overrides: Any) -> Settings:
+    """Read the settings of the exporter: it needs no keys, and `database_url` is that of its own role, if it has one.
+
+    Raises `SettingsError`.
+    """
+    ours = f"{PREFIX}DATABASE_URL"
+    given = not {ours, f"{ours}_FILE"}.isdisjoint(os.environ)
+    stand_in = {} if given else {"database_url": "postgresql://"}
+    loaded = load(content_keys=new_key("none"), **stand_in, **overrides)
+    if loaded.exporter_database_url is not None:
+        return loaded.model_copy(update={"database_url": loaded.exporter_database_url})
+    if not given:
+        raise SettingsError(f"neither {PREFIX}EXPORTER_DATABASE_URL nor {ours} is set (or …_FILE)")
+    return loaded
 
 
 def load_database_url() -> str:

@@ -60,6 +60,8 @@ def sources() -> list[Path]:
             ROOT / "ops/atum_ops/purging.py",
             ROOT / "ops/atum_ops/running_store.py",
             ROOT / "ops/atum_ops/transitions_store.py",
+            ROOT / "ops/atum_ops/signals/store.py",
+            ROOT / "ops/atum_ops/exporter/link.py",
             ROOT / "schema/atum_schema/flow_store.py",
             ROOT / "schema/atum_schema/heartbeat.py",
             ROOT / "schema/atum_schema/live.py",
@@ -93,7 +95,9 @@ def statements() -> dict[str, str]:
     for path in sources():
         module = importlib.import_module(module_name(path))
         for name, value in vars(module).items():
-            if name.isupper() and isinstance(value, str) and STATEMENT.match(value):
+            # A name with an underscore before it is a piece that several statements are made of.
+            whole = name.isupper() and not name.startswith("_")
+            if whole and isinstance(value, str) and STATEMENT.match(value):
                 found[f"{module_name(path)}.{name}"] = value
     return found
 

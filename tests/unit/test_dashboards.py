@@ -38,7 +38,7 @@ def cells(place: dict[str, int]) -> set[tuple[int, int]]:
 
 def test_what_is_committed_is_what_is_generated() -> None:
     found = {path.name: path.read_text() for path in (FOLDER / "dashboards").iterdir()}
-    assert found == files(), "run `make dashboards`"
+    assert found == files(), "run `make rendered`"
 
 
 def test_the_command_writes_the_same_files_and_names_them(tmp_path: Path) -> None:

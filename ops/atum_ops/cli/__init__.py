@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "completion": "atum_ops.cli.completion",
     "demo": "atum_ops.cli.demo",
     "enqueue": "atum_ops.cli.enqueue",
+    "exporter": "atum_ops.cli.exporter",
     "health": "atum_ops.cli.health",
     "fallback": "atum_ops.cli.fallback",
     "intake": "atum_ops.cli.parts",

@@ -23,7 +23,7 @@ def relay() -> None:
     from atum_producers.relay import Relay
 
     log_to_stderr()
-    _run_until_signalled(Relay(settings.load()))
+    run_until_signalled(Relay(settings.load()))
 
 
 @click.command()
@@ -39,7 +39,7 @@ def intake() -> None:
     from atum_producers.intake import Intake
 
     log_to_stderr()
-    _run_until_signalled(Intake(settings.load()))
+    run_until_signalled(Intake(settings.load()))
 
 
 @click.command()
@@ -66,7 +66,9 @@ class _Part(Protocol):
     def stop(self) -> None: ...
 
 
-def _run_until_signalled(part: _Part) -> None:
+def run_until_signalled(part: _Part) -> None:
+    """Run a part until it ends, or SIGTERM or SIGINT asks it to stop."""
+
     def stop(signum: int, frame: Any) -> None:
         del signum, frame
         part.stop()

@@ -213,9 +213,10 @@ def _unknown() -> tuple[Panel, ...]:
         ),
         lines(
             "Age of the oldest",
-            "How long the oldest unknown and the oldest held mail have been so. ATUM_ALERT_UNKNOWN_AGE_SECONDS is when operators are told.",
+            "How long the oldest mail has been unknown, held, or dead. ATUM_ALERT_UNKNOWN_AGE_SECONDS is when operators are told.",
             Query(q.since(m.UNKNOWN_OLDEST), "unknown"),
             Query(q.since(m.HELD_OLDEST), "held"),
+            Query(q.since(m.DEAD_OLDEST), "dead"),
             unit="s",
         ),
         lines(

@@ -27,7 +27,7 @@ from atum_schema.metrics_catalogue import FIXED
 from atum_schema.status import ENDED, PROVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from atum_schema.database import Connection
     from atum_schema.flow_store import Flow
@@ -47,6 +47,7 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(PLANNING)
             at = database_store.now(connection)
             held, unknown, failures, dead, unpublished, stuck = _counts(cursor)
             events = cursor.execute(EVENTS).fetchone() or (None, 0, None, 0, 0)
@@ -54,10 +55,12 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
             totals, all_deferrals, all_duplicates = _totals(cursor.execute(TOTALS).fetchall())
             tallies = cursor.execute(TALLIES).fetchall()
             tasks = _tasks(connection, at)
+            lanes = tuple(LaneSignal(*row) for row in cursor.execute(LANES))
+            waited_for = {lane.lane for lane in lanes if lane.backlog or lane.later}
             return Snapshot(
                 at=at,
-                lanes=tuple(LaneSignal(*row) for row in cursor.execute(LANES)),
-                windows=tuple(map(_window, flow_store.read(connection))),
+                lanes=lanes,
+                windows=tuple(_window(row, waited_for) for row in flow_store.read(connection)),
                 held=held,
                 unknown=unknown,
                 search_failures=failures,
@@ -93,6 +96,11 @@ def thresholds(settings: Settings) -> dict[str, float]:
     return {name: float(getattr(settings, f"alert_{name}")) for name in FIXED["setting"]}
 
 
+# Sums of a day are hashed, not sorted, and nothing here is worth a second process of the server.
+PLANNING: Final = (
+    "SELECT set_config('enable_sort', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
+
 LANES: Final = """
 WITH waiting AS (
     SELECT lane, count(*) FILTER (WHERE due_at <= now()) AS due, count(*) FILTER (WHERE due_at > now()) AS later,
@@ -114,23 +122,24 @@ ORDER BY lane
 
 COUNTS: Final = """
 SELECT h.number AS held, h.oldest AS held_at, u.number AS unknown, u.oldest AS unknown_at, u.failures,
-       d.number AS dead, d.unpublished, d.oldest AS unpublished_at, s.number AS stuck
+       (SELECT count(*) FROM atum.dead_letter) AS dead,
+       (SELECT extract(epoch FROM min(dead_at))::float8 FROM atum.dead_letter) AS dead_at, d.number AS unpublished, d.oldest AS unpublished_at,
+       s.number AS stuck
 FROM (SELECT count(*) AS number, extract(epoch FROM min(since))::float8 AS oldest FROM atum.held) h,
      (SELECT coalesce(sum(cardinality(mail_ids)), 0)::bigint AS number,
              extract(epoch FROM min(posting_at))::float8 AS oldest, coalesce(max(failures), 0) AS failures
       FROM atum.batch WHERE state = 'unknown') u,
-     (SELECT count(*) AS number, count(*) FILTER (WHERE published_at IS NULL) AS unpublished,
-             extract(epoch FROM min(dead_at) FILTER (WHERE published_at IS NULL))::float8 AS oldest
-      FROM atum.dead_letter) d,
+     (SELECT count(*) AS number, extract(epoch FROM min(dead_at))::float8 AS oldest
+      FROM atum.dead_letter WHERE published_at IS NULL) d,
      (SELECT count(*) AS number FROM atum.batch
       WHERE (state = 'issued' AND issued_at < clock_timestamp() - interval '10 minutes')
             OR (state IN ('claimed', 'posting') AND lease_until < clock_timestamp() - interval '1 minute')) s
 """
 
 
-def _counts(cursor: Any) -> tuple[Waiting, Waiting, int, int, Waiting, int]:
+def _counts(cursor: Any) -> tuple[Waiting, Waiting, int, Waiting, Waiting, int]:
     row = cursor.execute(COUNTS).fetchone()
-    return Waiting(*row[0:2]), Waiting(*row[2:4]), row[4], row[5], Waiting(*row[6:8]), row[8]
+    return Waiting(*row[0:2]), Waiting(*row[2:4]), row[4], Waiting(*row[5:7]), Waiting(*row[7:9]), row[9]
 
 
 BATCHES: Final = "SELECT state, count(*) FROM atum.batch GROUP BY state"
@@ -138,7 +147,7 @@ BATCHES: Final = "SELECT state, count(*) FROM atum.batch GROUP BY state"
 # The test events of checks say nothing about the provider.
 EVENTS: Final = """
 SELECT (SELECT extract(epoch FROM received_at)::float8 FROM atum.webhook_inbox
-        WHERE source = 'webhook' AND kind IS DISTINCT FROM 'Test' ORDER BY id DESC LIMIT 1) AS last_at,
+        WHERE source = 'webhook' AND kind IS DISTINCT FROM 'Test' ORDER BY received_at DESC LIMIT 1) AS last_at,
        i.fresh, i.oldest_at, i.parked,
        (SELECT count(*) FROM atum.suppression WHERE suppressed) AS suppressed
 FROM (SELECT count(*) FILTER (WHERE state = 'new') AS fresh, count(*) FILTER (WHERE state = 'parked') AS parked,
@@ -224,13 +233,15 @@ def _refused(tallies: Iterable[tuple[str, str, int]]) -> dict[str, int]:
     return dict(found)
 
 
-def _window(row: Flow) -> WindowSignal:
+def _window(row: Flow, waited_for: Collection[str]) -> WindowSignal:
     window = row.window
+    # Nothing probes a window that no mail waits for: it says nothing of the provider of now.
+    told = window.paused_by is None and row.lane in waited_for
     return WindowSignal(
         lane=row.lane,
         account=row.account,
         state=window.state,
-        why=None if window.reason is None or window.paused_by is not None else why(window.reason),
+        why=why(window.reason) if window.reason is not None and told else None,
         by_person=window.paused_by is not None,
         since=window.since,
         size=window.size,

@@ -58,3 +58,7 @@ CREATE TABLE atum.alert_told (
     facts    jsonb       NOT NULL DEFAULT '{}'
 );
 CREATE INDEX alert_told_at ON atum.alert_told (at);
+
+-- What is counted or looked up every few seconds, whatever else is in these tables.
+CREATE INDEX webhook_inbox_told ON atum.webhook_inbox (received_at) WHERE source = 'webhook';
+CREATE INDEX suppression_suppressed ON atum.suppression (stream) WHERE suppressed;
