@@ -8,6 +8,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from prometheus_client import start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from atum_schema import metrics_catalogue as m
 from atum_schema.metrics import Meter
@@ -15,6 +17,8 @@ from atum_schema.metrics_family import EVERYWHERE, Family, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from prometheus_client import Metric
 
 VALUES = {
     "lane": ["transactional", "bulk"],
@@ -30,17 +34,39 @@ SETTING = 10.0
 """What every threshold is."""
 
 
+class OfDatabase(Collector):
+    """What an exporter reads from Postgres, without one: every series of every family, zeros at first."""
+
+    def __init__(self) -> None:
+        self.moves = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Give all families: counters by the number of moves, gauges as they are shown once anything has moved."""
+        for family in m.OF_DATABASE:
+            make = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+            metric = make(family.full_name, family.help, labels=family.labels)
+            moved = self.moves if family.kind is Kind.COUNTER else _shown(family)
+            for chosen in _series(family):
+                metric.add_metric(chosen, moved if self.moves else 0)
+            yield metric
+
+
 class Exposed:
     """One meter for each part, and a second exporter."""
 
     def __init__(self) -> None:
         self.meters = [Meter(part, values=VALUES) for part in [*sorted(EVERYWHERE), "exporter"]]
+        self._database = OfDatabase()
+        for meter in self.meters:
+            if meter.part == "exporter":
+                meter.registry.register(self._database)
 
     def move(self) -> None:
         """Count everything once more, observe in every bucket, and set every gauge."""
+        self._database.moves += 1
         for meter in self.meters:
             for family in m.FAMILIES:
-                if meter.part in family.parts:
+                if meter.part in family.parts and family not in m.OF_DATABASE:
                     _move(meter, family)
 
     @contextmanager
@@ -58,8 +84,7 @@ class Exposed:
 
 
 def _move(meter: Meter, family: Family) -> None:
-    known = [m.FIXED.get(label) or VALUES.get(label, ["1.0"]) for label in family.labels]
-    for chosen in product(*known):
+    for chosen in _series(family):
         child = meter.of(family, **dict(zip(family.labels, chosen, strict=True)))
         match family.kind:
             case Kind.COUNTER:
@@ -69,6 +94,10 @@ def _move(meter: Meter, family: Family) -> None:
                     child.observe(bound)
             case Kind.GAUGE:
                 child.set(_shown(family))
+
+
+def _series(family: Family) -> Iterator[tuple[str, ...]]:
+    return product(*(m.FIXED.get(label) or VALUES.get(label, ["1.0"]) for label in family.labels))
 
 
 def _shown(family: Family) -> float:

@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from atum_schema import metrics_catalogue as m
+from tests.command_line import DEAD, SENT
 from tests.dashboards import plain, shortcomings, targets, wanting
+from tests.exporting import loaded, serving
 from tests.exposing import AGO_S, NUMBER, SETTING, VALUES, Exposed
 from tests.nodes import eventually
 from tests.prometheus_nodes import PrometheusNode, private_prometheus
+from tests.promql import families, selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.command_line import Place
+    from tests.dashboards import Target
+
+OURS = families()
 INTERVAL = "5s"
 # Scrapes that began so long ago have ended.
 SETTLED_S = 1.0
@@ -51,6 +59,16 @@ NO_LINE_YET = {
     "Since work came through",
     "Since a relay looked for due mail",
     "How near to an alert",
+}
+
+
+# Of the exporter, where mail was sent and nothing went wrong; no task, relay or webhook has ever run.
+NEVER = {
+    "Why windows stopped",
+    "Last outages of the provider",
+    "Since the last event",
+    "Since work came through",
+    "Tasks",
 }
 
 
@@ -91,6 +109,15 @@ def live() -> Iterator[Live]:
         yield Live(node, at_rest, at_work)
 
 
+def empty(found: list[Target], node: PrometheusNode, *, at: float | None = None) -> dict[str, str | None]:
+    """Give the panels that show nothing, or no number, each with the words that stand there instead."""
+    return {
+        target.panel["title"]: target.panel["fieldConfig"]["defaults"].get("noValue")
+        for target in found
+        if wanting(target, node.query(plain(target.expr, interval=INTERVAL), at=at))
+    }
+
+
 def shown(live: Live, panel: str) -> list[dict[str, Any]]:
     """Give what a panel shows at work, as labels and value."""
     return [
@@ -108,13 +135,35 @@ def test_at_work_every_expression_gives_finite_numbers_under_the_labels_that_its
 
 
 def test_at_rest_every_panel_shows_zeros_or_says_in_words_that_there_is_nothing(live: Live) -> None:
-    empty = {
-        target.panel["title"]: target.panel["fieldConfig"]["defaults"].get("noValue")
+    found = empty(list(targets()), live.node, at=live.at_rest)
+    assert found.keys() == NOTHING_YET | NO_LINE_YET
+    assert all(found[title] for title in NOTHING_YET)
+
+
+def test_what_the_real_exporter_says_fills_its_panels_before_the_first_mail_and_after(place: Place) -> None:
+    of_exporter = [
+        target
         for target in targets()
-        if wanting(target, live.node.query(plain(target.expr, interval=INTERVAL), at=live.at_rest))
-    }
-    assert empty.keys() == NOTHING_YET | NO_LINE_YET
-    assert all(empty[title] for title in NOTHING_YET)
+        if {OURS[one.name][0].parts for one in selectors(plain(target.expr)) if one.name in OURS}
+        == {m.EXPORTER}
+    ]
+    assert len(of_exporter) > 40
+    configured = loaded(place.url)
+    address = f"127.0.0.1:{configured.exporter_port}"
+    with (
+        serving(configured) as served,
+        private_prometheus(targets={"atum-mailer-exporter": [address]}, interval_s=0.5) as node,
+    ):
+        served.await_up()
+        node.wait_for_scrapes()
+        assert eventually(lambda: bool(node.query(f"min(count_over_time(up[{INTERVAL}])) > 4")), seconds=20)
+        at_first = empty(of_exporter, node)
+        place.ended(SENT, 3)
+        place.ended(DEAD)
+        assert eventually(lambda: served.scrape().value(m.DEAD) == 1)
+        assert eventually(lambda: node.query("max(atum_mailer_dead_letters)")[0].value == 1)
+        assert at_first.keys() == NEVER | {"Since a mail was accepted", "Since a window changed its state"}
+        assert empty(of_exporter, node).keys() == NEVER
 
 
 def test_two_exporters_show_the_numbers_of_one(live: Live) -> None:
