@@ -8,6 +8,7 @@ has a registry and a port of its own (docs/decisions.md).
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MOST_SERIES: Final = 1000
 """Series that a process may expose, fewer than that: a scrape holds the interpreter's lock."""
@@ -107,14 +110,17 @@ class Meter:
 
 
 def serving(meter: Meter, settings: Settings) -> int | None:
-    """Serve the metrics of a part where the settings say so; give the port, None if they are served nowhere.
+    """Serve the metrics of a part where the settings say so, and say where; give the port, None if they are served nowhere.
 
     Raises `SettingsError` when the port is taken or the address is not this machine's.
     """
     if settings.metrics_port is None:
         return None
+    host = settings.metrics_host
     try:
-        return meter.serve(settings.metrics_host, settings.metrics_port)
+        port = meter.serve(host, settings.metrics_port)
     except OSError as error:
-        place = f"{settings.metrics_host}:{settings.metrics_port}"
+        place = f"{host}:{settings.metrics_port}"
         raise SettingsError(f"ATUM_METRICS_PORT: cannot serve metrics on {place}: {error.strerror}") from None
+    log.info("%s: metrics on http://%s:%d/metrics", meter.part, f"[{host}]" if ":" in host else host, port)
+    return port
