@@ -20,7 +20,6 @@ import psycopg
 from atum_producers import intake_store
 from atum_producers.intake_queue import Queue
 from atum_producers.intake_rejections import Rejection, Rejections
-from atum_producers.line import Standing
 from atum_producers.metering import IntakeMetering
 from atum_schema import acceptance, database, job
 from atum_schema.accept import Accepted, Later
@@ -30,6 +29,7 @@ from atum_schema.heartbeat import Heartbeat
 from atum_schema.metrics import Meter, serving
 from atum_schema.metrics_logs import counting_logs
 from atum_schema.seldom import Seldom
+from atum_schema.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

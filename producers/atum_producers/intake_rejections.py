@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pika
 import pika.data
 
-from atum_producers.line import Line, Message, Outcome, Standing
+from atum_producers.line import Line, Message, Outcome
 from atum_schema import topology
 from atum_schema.acceptance import OWN_KEY
 from atum_schema.document import field_names
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from atum_producers.intake_queue import Delivery
     from atum_schema.errors import AtumError
+    from atum_schema.standing import Standing
 
 #: Longest reason and field in a header, in characters.
 REASON_CHARACTERS: Final = 1000
@@ -80,9 +81,7 @@ class Rejections:
     `opened` is called after each connection that the line has made; it must not raise.
     """
 
-    def __init__(
-        self, amqp_url: str, *, timeout_s: float, opened: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, amqp_url: str, *, timeout_s: float, opened: Callable[[], None] | None = None) -> None:
         self._lock = threading.Lock()
         self._generation = 0
         self._messages: dict[int, Message[_About]] = {}

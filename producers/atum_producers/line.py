@@ -12,7 +12,7 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import pika
@@ -21,6 +21,7 @@ from pika.adapters.select_connection import SelectConnection
 
 from atum_schema import topology
 from atum_schema.seldom import quieten
+from atum_schema.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,17 +36,6 @@ _TICK_S: Final = 0.5
 _TICKS: Final = 4
 _HEARTBEAT_S: Final = 15
 _ACCESS_REFUSED: Final = 403
-
-
-class Standing(StrEnum):
-    """How a process fares with RabbitMQ."""
-
-    CONNECTED = "connected"
-    """It takes messages, as far as anybody knows."""
-    BLOCKED = "blocked"
-    """It takes none of those that publish: an alarm for memory or disk."""
-    AWAY = "away"
-    """There is no connection."""
 
 
 class Outcome(Enum):

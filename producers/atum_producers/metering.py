@@ -5,31 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from atum_producers.line import Outcome, Standing
+from atum_producers.line import Outcome
 from atum_schema import metrics_catalogue as catalogue
-from atum_schema.metrics_harmless import Harmless, harmless
+from atum_schema.metrics_broker import BrokerMetering
+from atum_schema.metrics_harmless import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atum_producers.sweep_store import Swept
     from atum_schema.metrics import Meter
+    from atum_schema.standing import Standing
 
 _WORDS: Final = {outcome: outcome.name.lower() for outcome in Outcome}
-
-
-class BrokerMetering(Harmless):
-    """Counts connections to RabbitMQ, and shows at each scrape whether there is one that is of use."""
-
-    def __init__(self, meter: Meter, standing: Callable[[], Standing]) -> None:
-        super().__init__()
-        self._connections = meter.of(catalogue.BROKER_CONNECTIONS)
-        meter.ask(catalogue.CONNECTED, lambda: float(standing() is Standing.CONNECTED))
-
-    @harmless
-    def opened(self) -> None:
-        """Count a connection that was made."""
-        self._connections.inc()
 
 
 class RelayMetering(BrokerMetering):

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import pika
 
-from atum_producers.line import Line, Message, Outcome, Standing
+from atum_producers.line import Line, Message, Outcome
 from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from atum_schema.formats import Outgoing
+    from atum_schema.standing import Standing
 
 Confirms: TypeAlias = UUID | tuple[UUID, int]
 

@@ -30,7 +30,7 @@ def harmless(method: Callable[Concatenate[_Self, _P], None]) -> Callable[Concate
     """Make a method that never raises; at most every few seconds it says in the log what went wrong."""
 
     @wraps(method)
-    def guarded(self: _Self, *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def guarded(self: _Self, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 (an answer in hand is worth more than any count)
