@@ -218,9 +218,14 @@ class Line(Generic[T]):
             self.trouble = type(error).__name__
             log.exception("%s: an error of ours; connecting again", self._name)
         finally:
-            was_ready = self._ready.is_set()
-            self._blocked_after = 0 if was_ready and self._blocked_after is not None else None
-            self._drop()
+            was_ready = self._leave()
+        return was_ready
+
+    def _leave(self) -> bool:
+        """Leave a connection; whether it was of use. An alarm holds until one that is says that it is over."""
+        was_ready = self._ready.is_set()
+        self._blocked_after = 0 if was_ready and self._blocked_after is not None else None
+        self._drop()
         return was_ready
 
     def _drop(self) -> None:

@@ -21,6 +21,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 
@@ -64,6 +65,8 @@ class Meter:
 
     def __init__(self, part: str, *, values: Mapping[str, Iterable[str]] | None = None) -> None:
         self.part = part
+        # Twice the series, and names that no catalogue has: when a counter began is of no use to Prometheus.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=False)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
