@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from atum_schema import metrics_catalogue as m
-from tests.intaking import INTAKE
+from tests.intaking import INTAKE, publish
 from tests.nodes import eventually, private_rabbit
 from tests.scraping import await_scrape, url_in
 from tests.system import System, letters
@@ -83,3 +83,16 @@ def test_an_alarm_and_a_death_of_the_broker_are_seen_in_every_process_that_notic
         assert intake.running
         system.settled()
         system.check(sent=10)
+
+
+def test_an_intake_is_blocked_by_what_it_cannot_reject(database_url: str, rabbit: RabbitNode) -> None:
+    with System(database_url=database_url, amqp_url=rabbit.url, relays=0, workers=0) as system:
+        publish(rabbit.url, [b"no mail"])
+        alarm(rabbit, on=True)
+        try:
+            intake = system.await_output(system.start_part(INTAKE), "serving")
+            await_told(system, intake="blocked")
+        finally:
+            alarm(rabbit, on=False)
+        await_told(system, intake="connected")
+        assert intake.stop() == 0
