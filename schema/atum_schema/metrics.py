@@ -18,7 +18,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -28,6 +27,7 @@ from prometheus_client import (
 from atum_schema import metrics_catalogue as catalogue
 from atum_schema.errors import SettingsError
 from atum_schema.metrics_family import Family, Kind
+from atum_schema.metrics_histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,6 +54,9 @@ class Child(Protocol):
 
     def observe(self, amount: float) -> None:
         """Note a value; histograms only."""
+
+    def observe_many(self, values: Mapping[float, int]) -> None:
+        """Note values, each so many times; histograms only."""
 
 
 class Meter:
@@ -85,7 +88,8 @@ class Meter:
         child = self._children.get(key)
         if child is None:
             metric = self._metrics[family.name]
-            child = self._children.setdefault(key, metric.labels(*key[1]) if family.labels else metric)
+            labelled = family.labels or family.kind is Kind.HISTOGRAM
+            child = self._children.setdefault(key, metric.labels(*key[1]) if labelled else metric)
         return child
 
     def ask(self, family: Family, read: Callable[[], float], **labels: str) -> None:
@@ -99,9 +103,11 @@ class Meter:
         return int(server.server_port)
 
     def _make(self, family: Family) -> Any:
-        options: dict[str, Any] = {"labelnames": family.labels, "registry": self.registry}
         if family.kind is Kind.HISTOGRAM:
-            return Histogram(family.full_name, family.help, buckets=family.buckets, **options)
+            histogram = Histogram(family.full_name, family.help, labels=family.labels, bounds=family.buckets)
+            self.registry.register(histogram)
+            return histogram
+        options: dict[str, Any] = {"labelnames": family.labels, "registry": self.registry}
         make = Counter if family.kind is Kind.COUNTER else Gauge
         return make(family.full_name, family.help, **options)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from atum_schema import metrics_catalogue as m
@@ -149,3 +151,26 @@ def test_tickets_of_batches_that_are_done_or_empty_are_told_apart(database_url: 
             channel.basic_publish("", again.queue, again.body)
         seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="stale"))
         assert seen.values(m.TICKETS, "ticket") == {"posted": 1, "stale": 1}
+
+
+def test_a_worker_that_dramatiqs_own_command_runs_serves_its_metrics_too(
+    database_url: str, amqp_url: str
+) -> None:
+    with System(database_url=database_url, amqp_url=amqp_url, workers=0, settings=SERVED) as system:
+        command = [
+            sys.executable,
+            "-m",
+            "dramatiq",
+            "atum_workers.app:setup",
+            "--processes",
+            "1",
+            "--threads",
+            "3",
+        ]
+        worker = system.await_output(system.start_part(command), "metrics on")
+        url = url_in(worker.output())
+        system.mailer.enqueue(letters(3))
+        system.settled()
+        seen = await_scrape(url, lambda now: now.values(m.ATTEMPTS, "outcome") == {"accepted": 3})
+        assert seen.value(m.THREADS, lane=LANE) == 3
+        assert seen.value(m.CONNECTED) == 1
