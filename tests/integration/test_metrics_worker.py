@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
@@ -10,8 +13,13 @@ from atum_schema import metrics_catalogue as m
 from atum_schema.fallback import SMTP
 from atum_schema.formats import ticket
 from atum_schema.maintenance import Task
+from atum_schema.migrate import migrate
+from tests.nodes import eventually
 from tests.scraping import await_scrape, scrape, url_in
 from tests.system import SETTLED_SOON, System, letters
+
+if TYPE_CHECKING:
+    from atum_ops.stack.postgres import PostgresNode
 
 SERVED = {"ATUM_METRICS_PORT": "0"}
 LANE = "transactional"
@@ -174,3 +182,32 @@ def test_a_worker_that_dramatiqs_own_command_runs_serves_its_metrics_too(
         seen = await_scrape(url, lambda now: now.values(m.ATTEMPTS, "outcome") == {"accepted": 3})
         assert seen.value(m.THREADS, lane=LANE) == 3
         assert seen.value(m.CONNECTED) == 1
+
+
+def test_a_batch_whose_mails_have_expired_is_emptied(database_url: str, amqp_url: str) -> None:
+    with System(database_url=database_url, amqp_url=amqp_url, workers=0, settings=SERVED) as system:
+        soon = datetime.now(UTC) + timedelta(seconds=2)
+        system.mailer.enqueue(letters(2, expires_at=soon))
+        assert eventually(lambda: bool(system.query("SELECT FROM atum.batch")))
+        assert eventually(lambda: datetime.now(UTC) > soon)
+        url = url_in(system.start_worker().output())
+        seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="emptied"), seconds=30)
+        assert seen.values(m.ATTEMPTS, "outcome") == {}
+
+
+def test_a_ticket_is_given_up_while_the_database_is_away(own_postgres: PostgresNode, amqp_url: str) -> None:
+    migrate(own_postgres.url)
+    with System(
+        database_url=own_postgres.url, amqp_url=amqp_url, relays=0, workers=0, settings=SERVED
+    ) as system:
+        worker = system.start_worker()
+        url = url_in(worker.output())
+        await_scrape(url, lambda now: now.value(m.CONNECTED))
+        own_postgres.kill()
+        with system.broker() as channel:
+            outgoing = ticket(uuid.uuid4(), LANE)
+            channel.basic_publish("", outgoing.queue, outgoing.body)
+        seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="given_up"), seconds=30)
+        assert seen.value(m.DATABASE_RETRIES) > 0
+        assert seen.value(m.LOG_MESSAGES, level="warning") > 0
+        own_postgres.start()
