@@ -19,6 +19,8 @@ POSTGRES_PACKAGE = "postgresql"
 RABBIT_PACKAGE = "rabbitmq-server"
 #: The programs that the tests of Node.js clients need, each with its package.
 NODE_PACKAGES = {"node": "nodejs", "npm": "npm"}
+#: The programs that look at rules and at the configuration of alerts, each with its package, which brings the server, too.
+PROMETHEUS_PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 
 
 def how_to_install(
