@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format fingerprint clean
+.PHONY: help setup demo test matrix bench api-bench webhook-bench replay-bench fuzz outage lint format fingerprint rendered clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ endif
 
 fingerprint: $(VENV)/.ready  ## list anew what the migrations make, after a change of them
 	@ATUM_FINGERPRINT=write $(BIN)/python -m pytest tests/integration/test_fingerprint.py
+
+# With the defaults of the settings, whatever this environment says; tests compare.
+rendered: $(VENV)/.ready  ## write anew the rules of Prometheus and the configuration of Alertmanager, after a change of alerts
+	@env -i PATH="$$PATH" $(BIN)/atum-mailer alerts render --output deploy/prometheus/atum-mailer.rules.yml
+	@env -i PATH="$$PATH" $(BIN)/atum-mailer alerts render --what alertmanager --output deploy/alertmanager/alertmanager.yml
 
 matrix: $(VENV)/.ready  ## kill and freeze the parts at every step, and compare with docs/reliability.md
 	@ATUM_MATRIX=1 $(BIN)/python -m pytest tests/matrix $(ARGS)

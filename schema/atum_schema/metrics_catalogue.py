@@ -289,6 +289,11 @@ HELD_OLDEST: Final = _gauge(
     EXPORTER,
 )
 DEAD: Final = _gauge("dead_letters", "Mails that are dead and can be replayed.", EXPORTER)
+DEAD_OLDEST: Final = _gauge(
+    "oldest_dead_letter_timestamp_seconds",
+    "Since when the oldest of them has been dead; 0: there is none.",
+    EXPORTER,
+)
 DEAD_UNPUBLISHED: Final = _gauge(
     "dead_letters_unpublished", "Those of them whose message is not in mail.dead yet.", EXPORTER
 )
@@ -342,7 +347,7 @@ WINDOW_STATE: Final = _gauge(
 )
 WINDOW_WHY: Final = _gauge(
     "window_stopped",
-    "1 for why a window that stopped by itself is closed or paused; 0 while it is open or a person paused it.",
+    "1 for why a window that stopped by itself is closed or paused while mail of its lane waits; 0 while it is open or a person paused it.",
     EXPORTER,
     "lane",
     "account",

@@ -73,10 +73,10 @@ def test_lanes_are_those_of_queue_status(place: Place) -> None:
 def test_dead_held_and_unknown_are_those_of_queue_status(place: Place) -> None:
     deliver(place)
     snapshot = read(place)
-    assert (snapshot.dead, snapshot.dead_unpublished.number) == reading.dead_letters(place.connection)
+    assert (snapshot.dead.number, snapshot.dead_unpublished.number) == reading.dead_letters(place.connection)
     stopped = reading.stopped(place.connection)
     assert (snapshot.held.number, snapshot.unknown.number) == (stopped.held, stopped.unknown)
-    assert (snapshot.dead, snapshot.unknown.number) == (8, 3)
+    assert (snapshot.dead.number, snapshot.unknown.number) == (8, 3)
 
 
 def test_the_failures_of_a_day_are_those_of_queue_status_and_of_the_report(place: Place) -> None:

@@ -89,7 +89,7 @@ def test_no_partition_of_the_log_is_looked_into_and_only_a_day_of_sums_is_read(
 ) -> None:
     configured = loaded("postgresql://127.0.0.1/x")
     snapshot = store.read(connection, configured)
-    assert snapshot.dead == 20_000
+    assert snapshot.dead.number == 20_000
     assert snapshot.suppressed == 18_000
     assert snapshot.recently("24h", "dead") == pytest.approx(2 * DAY, abs=4)
     rows, looks = reads(connection)

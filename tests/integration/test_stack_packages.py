@@ -51,7 +51,7 @@ def test_apt_get_runs_without_questions_and_updates_its_lists_only_when_needed(
     assert all(("sudo" in line) == (user != 0) for line in printed)
 
 
-def test_node_is_installed_too_where_the_tests_do_not_find_it(
+def test_node_and_prometheus_are_installed_too_where_the_tests_do_not_find_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = tmp_path / "calls"
@@ -60,9 +60,10 @@ def test_node_is_installed_too_where_the_tests_do_not_find_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert ensure.main() == 0
-    assert calls.read_text() == "install --yes --no-install-recommends nodejs npm\n"
-    program(tmp_path / "node")
-    program(tmp_path / "npm")
+    packages = "nodejs npm prometheus prometheus-alertmanager"
+    assert calls.read_text() == f"install --yes --no-install-recommends {packages}\n"
+    for name in ("node", "npm", "prometheus", "promtool", "prometheus-alertmanager", "amtool"):
+        program(tmp_path / name)
     assert ensure.main() == 0
     assert len(calls.read_text().splitlines()) == 1
 

@@ -33,14 +33,14 @@ _MOST_PERCENT: Final = 90.0
 _THROTTLED_PERCENT: Final = 10.0
 _REFUSED_LEAST: Final = 10
 _REFUSED_PERCENT: Final = 50.0
-# Who is not the provider is no news about it.
-_STRANGERS: Final = frozenset({"stranger", "too_many"})
+# Who is not the provider is no news about it. Who was refused too often may well be: it is not known any more.
+_STRANGERS: Final = frozenset({"stranger"})
 _COMPLAINTS: Final = 2
 _HEARTBEAT_S: Final = 300
 _SEARCHES: Final = 5
 _EVENTS_S: Final = 900
+_LETTERS_S: Final = 86_400
 _MINUTE: Final = 60
-_HOUR: Final = 3600
 
 
 def alerts(settings: Settings) -> tuple[Alert, ...]:
@@ -60,7 +60,8 @@ def alerts(settings: Settings) -> tuple[Alert, ...]:
 def _failures(settings: Settings) -> list[Alert]:
     least = settings.alert_failure_rate_least
     usual = settings.alert_failure_rate_threshold
-    fast, slow = (min(factor * usual, _MOST_PERCENT) for factor in (_FAST, _SLOW))
+    # Rounded, so that 6 times 0.1 is 0.6 in the rules and here.
+    fast, slow = (round(min(factor * usual, _MOST_PERCENT), 6) for factor in (_FAST, _SLOW))
     day = q.failure_percent(m.RECENT, "24h", least=least)
 
     def of_day(name: str, severity: Severity, threshold: float, summary: str) -> Alert:
@@ -69,8 +70,8 @@ def _failures(settings: Settings) -> list[Alert]:
             severity=severity,
             area=Area.FAILURES,
             summary=summary,
-            description=f'{{{{ $value | printf "%.2f" }}}} % of the mails that finished in 24 hours failed; the threshold is {threshold:g} %.',
-            expr=f"{day} >= {threshold:g}",
+            description=f'{{{{ $value | printf "%.2f" }}}} % of the mails that finished in 24 hours failed; the threshold is {q.number(threshold)} %.',
+            expr=f"{day} >= {q.number(threshold)}",
             for_s=5 * _MINUTE,
             threshold=threshold,
             unit="percent",
@@ -87,8 +88,8 @@ def _failures(settings: Settings) -> list[Alert]:
             severity=severity,
             area=Area.FAILURES,
             summary=summary,
-            description=f'{{{{ $value | printf "%.2f" }}}} % failed in {long}, and as many in {short}; the threshold is {threshold:g} %.',
-            expr=f"{slow_one} >= {threshold:g} and {quick_one} >= {threshold:g}",
+            description=f'{{{{ $value | printf "%.2f" }}}} % failed in {long}, and as many in {short}; the threshold is {q.number(threshold)} %.',
+            expr=f"{slow_one} >= {q.number(threshold)} and {quick_one} >= {q.number(threshold)}",
             for_s=for_s,
             threshold=threshold,
             unit="percent",
@@ -190,12 +191,12 @@ def _unsettled(settings: Settings) -> list[Alert]:
             severity=Severity.WARNING,
             area=Area.DEAD_LETTERS,
             summary="Dead letters have waited for a day.",
-            description='{{ $value | printf "%.0f" }} mails are dead and wait to be replayed or discarded.',
-            expr=f"{q.one(m.DEAD)} > 0",
-            for_s=24 * _HOUR,
-            threshold=0,
-            unit="mails",
-            look=on.of_now(lambda now: now.dead or None),
+            description=f"The oldest dead letter has waited for {{{{ $value | humanizeDuration }}}}; the threshold is {_LETTERS_S} s.",
+            expr=f"{q.age(m.DEAD_OLDEST)} >= {_LETTERS_S}",
+            for_s=_MINUTE,
+            threshold=_LETTERS_S,
+            unit="seconds",
+            look=on.at_least(lambda now: on.age(now, now.dead.oldest_at), _LETTERS_S),
         ),
         Alert(
             name="AtumUnknownMailsOld",
@@ -264,14 +265,13 @@ def _provider() -> list[Alert]:
     def of_window(
         name: str, severity: Severity, whys: tuple[str, ...], for_s: int, summary: str, says: str
     ) -> Alert:
-        stopped = f'{m.WINDOW_WHY.full_name}{{why=~"{"|".join(whys)}"}}'
         return Alert(
             name=name,
             severity=severity,
             area=Area.PROVIDER,
             summary=summary,
             description=f'{{{{ $value | printf "%.0f" }}}} {says}',
-            expr=f"sum(max by (lane, account, why) ({stopped})) > 0",
+            expr=f"{q.total(m.WINDOW_WHY, why='|'.join(whys))} > 0",
             for_s=for_s,
             threshold=0,
             unit="windows",
@@ -306,12 +306,24 @@ def _provider() -> list[Alert]:
             "windows are closed or paused; a sender, a stream or a limit is to be mended.",
         ),
         Alert(
+            name="AtumMailsPutOff",
+            severity=Severity.WARNING,
+            area=Area.FAILURES,
+            summary="Mails are put off for reasons that only a person mends.",
+            description=f'{{{{ $value | printf "%.0f" }}}} attempts of half an hour were put off: a sender, a stream, a content key; the threshold is {FEW}.',
+            expr=f"{q.total(m.RECENT_DEFERRALS, period='30m', why='sender|other')} >= {FEW}",
+            for_s=10 * _MINUTE,
+            threshold=FEW,
+            unit="attempts",
+            look=on.at_least(lambda now: on.put_off(now, "sender", "other"), FEW),
+        ),
+        Alert(
             name="AtumProviderThrottling",
             severity=Severity.WARNING,
             area=Area.PROVIDER,
             summary="The provider takes less than is offered.",
-            description=f'{{{{ $value | printf "%.1f" }}}} % of the attempts of half an hour were too many; the threshold is {_THROTTLED_PERCENT:g} %.',
-            expr=f"100 * ({refused} >= {FEW}) / ({refused} + {sent}) >= {_THROTTLED_PERCENT:g}",
+            description=f'{{{{ $value | printf "%.1f" }}}} % of the attempts of half an hour were too many; the threshold is {q.number(_THROTTLED_PERCENT)} %.',
+            expr=f"100 * ({refused} >= {FEW}) / ({refused} + {sent}) >= {q.number(_THROTTLED_PERCENT)}",
             for_s=10 * _MINUTE,
             threshold=_THROTTLED_PERCENT,
             unit="percent",
@@ -348,7 +360,7 @@ def _way_back(settings: Settings) -> list[Alert]:
             area=Area.WEBHOOKS,
             summary="Events of the provider are refused.",
             description='{{ $value | printf "%.0f" }} requests to the webhook endpoint were not taken in 15 minutes, half of all or more.',
-            expr=f"{refused} >= {_REFUSED_LEAST} and 100 * {refused} / ({refused} + {stored}) >= {_REFUSED_PERCENT:g}",
+            expr=f"{refused} >= {_REFUSED_LEAST} and 100 * {refused} / ({refused} + {stored}) >= {q.number(_REFUSED_PERCENT)}",
             for_s=0,
             threshold=_REFUSED_LEAST,
             unit="requests",
@@ -373,8 +385,8 @@ def _way_back(settings: Settings) -> list[Alert]:
             severity=Severity.WARNING,
             area=Area.REPUTATION,
             summary="Many mails bounce.",
-            description=f'{{{{ $value | printf "%.2f" }}}} % of the mails of 24 hours bounced for good; the threshold is {bounces:g} %.',
-            expr=f"{q.percent(m.RECENT, 'bounced', period='24h', least=least)} >= {bounces:g}",
+            description=f'{{{{ $value | printf "%.2f" }}}} % of the mails of 24 hours bounced for good; the threshold is {q.number(bounces)} %.',
+            expr=f"{q.percent(m.RECENT, 'bounced', period='24h', least=least)} >= {q.number(bounces)}",
             for_s=5 * _MINUTE,
             threshold=bounces,
             unit="percent",
@@ -385,8 +397,8 @@ def _way_back(settings: Settings) -> list[Alert]:
             severity=Severity.WARNING,
             area=Area.REPUTATION,
             summary="Recipients call our mail spam.",
-            description=f'{{{{ $value | printf "%.3f" }}}} % of the mails of 24 hours were called spam; the threshold is {complaints:g} %.',
-            expr=f"{q.percent(m.RECENT, 'complained', period='24h', least=least, few=_COMPLAINTS)} >= {complaints:g}",
+            description=f'{{{{ $value | printf "%.3f" }}}} % of the mails of 24 hours were called spam; the threshold is {q.number(complaints)} %.',
+            expr=f"{q.percent(m.RECENT, 'complained', period='24h', least=least, few=_COMPLAINTS)} >= {q.number(complaints)}",
             for_s=5 * _MINUTE,
             threshold=complaints,
             unit="percent",
@@ -541,7 +553,7 @@ def _alerting() -> list[Alert]:
             area=Area.ALERTING,
             summary="Operators cannot be told.",
             description='{{ $value | printf "%.0f" }} receivers do not take notices.',
-            expr="count(sum by (integration) (increase(alertmanager_notifications_failed_total[15m])) > 0) > 0",
+            expr="count(sum by (integration) (increase(alertmanager_notifications_failed_total[15m])) > 0)",
             for_s=5 * _MINUTE,
             threshold=0,
             unit="receivers",

@@ -60,6 +60,11 @@ def throttled_percent(now: Snapshot, *, least: int) -> float | None:
     return None if refused < least else 100 * refused / (refused + now.recently("30m", "sent"))
 
 
+def put_off(now: Snapshot, *whys: str) -> float:
+    """Count the attempts of half an hour that came to 'not now' for these reasons."""
+    return sum(now.recent_deferrals.get(("30m", why), 0) for why in whys)
+
+
 def age(now: Snapshot, at: float | None) -> float | None:
     """Give the seconds since then; None since never."""
     return None if at is None else now.at - at

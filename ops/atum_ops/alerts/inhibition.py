@@ -38,8 +38,20 @@ INHIBITIONS: Final = (
 """Besides, the critical alert of an area mutes the warnings of that area."""
 
 
+MUTING: Final = "AtumMuting"
+"""Name of what Prometheus shows, with the label `source`, while the condition of a source is met: it tells nobody."""
+
+
+def sources(all_alerts: Sequence[Alert]) -> list[Alert]:
+    """Give the alerts that mute areas, in order."""
+    return [alert for alert in all_alerts if any(alert.name in one.sources for one in INHIBITIONS)]
+
+
 def is_muted(alert: Alert, firing: Collection[str], all_alerts: Sequence[Alert]) -> bool:
-    """Whether others that fire say already what this one says. No alert mutes itself."""
+    """Whether others that fire say already what this one says. No alert mutes itself.
+
+    `firing` are those whose condition is met, without those that only stay for the cooldown.
+    """
     if any(
         alert.area in one.areas and any(source in firing and source != alert.name for source in one.sources)
         for one in INHIBITIONS

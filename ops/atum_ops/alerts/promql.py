@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from atum_schema.metrics_family import Family
 
 
+def number(value: float) -> str:
+    """Write a number so that Prometheus compares with exactly what Python compares with, as short as that goes."""
+    return repr(value).removesuffix(".0")
+
+
 def one(family: Family, **labels: str) -> str:
     """Give the largest of all series of a gauge."""
     return f"max({selected(family, **labels)})"

@@ -43,7 +43,8 @@ class WindowSignal(NamedTuple):
     account: str
     #: `open`, `closed` or `paused`.
     state: str
-    #: Why it stopped by itself, as `atum_ops.signals.why` has it; None while it is open or a person paused it.
+    #: Why it stopped by itself, as `atum_ops.signals.why` has it; None while it is open, a person paused it, or no mail of
+    #: its lane waits.
     why: str | None
     by_person: bool
     since: float
@@ -93,7 +94,7 @@ class Snapshot(NamedTuple):
     unknown: Waiting = Waiting()
     #: Searches for an unknown batch that failed in a row, at most.
     search_failures: int = 0
-    dead: int = 0
+    dead: Waiting = Waiting()
     dead_unpublished: Waiting = Waiting()
     #: By state.
     batches: Mapping[str, int] = {}

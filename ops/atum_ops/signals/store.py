@@ -27,7 +27,7 @@ from atum_schema.metrics_catalogue import FIXED
 from atum_schema.status import ENDED, PROVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from atum_schema.database import Connection
     from atum_schema.flow_store import Flow
@@ -55,10 +55,12 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
             totals, all_deferrals, all_duplicates = _totals(cursor.execute(TOTALS).fetchall())
             tallies = cursor.execute(TALLIES).fetchall()
             tasks = _tasks(connection, at)
+            lanes = tuple(LaneSignal(*row) for row in cursor.execute(LANES))
+            waited_for = {lane.lane for lane in lanes if lane.backlog or lane.later}
             return Snapshot(
                 at=at,
-                lanes=tuple(LaneSignal(*row) for row in cursor.execute(LANES)),
-                windows=tuple(map(_window, flow_store.read(connection))),
+                lanes=lanes,
+                windows=tuple(_window(row, waited_for) for row in flow_store.read(connection)),
                 held=held,
                 unknown=unknown,
                 search_failures=failures,
@@ -120,7 +122,8 @@ ORDER BY lane
 
 COUNTS: Final = """
 SELECT h.number AS held, h.oldest AS held_at, u.number AS unknown, u.oldest AS unknown_at, u.failures,
-       (SELECT count(*) FROM atum.dead_letter) AS dead, d.number AS unpublished, d.oldest AS unpublished_at,
+       (SELECT count(*) FROM atum.dead_letter) AS dead,
+       (SELECT extract(epoch FROM min(dead_at))::float8 FROM atum.dead_letter) AS dead_at, d.number AS unpublished, d.oldest AS unpublished_at,
        s.number AS stuck
 FROM (SELECT count(*) AS number, extract(epoch FROM min(since))::float8 AS oldest FROM atum.held) h,
      (SELECT coalesce(sum(cardinality(mail_ids)), 0)::bigint AS number,
@@ -134,9 +137,9 @@ FROM (SELECT count(*) AS number, extract(epoch FROM min(since))::float8 AS oldes
 """
 
 
-def _counts(cursor: Any) -> tuple[Waiting, Waiting, int, int, Waiting, int]:
+def _counts(cursor: Any) -> tuple[Waiting, Waiting, int, Waiting, Waiting, int]:
     row = cursor.execute(COUNTS).fetchone()
-    return Waiting(*row[0:2]), Waiting(*row[2:4]), row[4], row[5], Waiting(*row[6:8]), row[8]
+    return Waiting(*row[0:2]), Waiting(*row[2:4]), row[4], Waiting(*row[5:7]), Waiting(*row[7:9]), row[9]
 
 
 BATCHES: Final = "SELECT state, count(*) FROM atum.batch GROUP BY state"
@@ -230,13 +233,15 @@ def _refused(tallies: Iterable[tuple[str, str, int]]) -> dict[str, int]:
     return dict(found)
 
 
-def _window(row: Flow) -> WindowSignal:
+def _window(row: Flow, waited_for: Collection[str]) -> WindowSignal:
     window = row.window
+    # Nothing probes a window that no mail waits for: it says nothing of the provider of now.
+    told = window.paused_by is None and row.lane in waited_for
     return WindowSignal(
         lane=row.lane,
         account=row.account,
         state=window.state,
-        why=None if window.reason is None or window.paused_by is not None else why(window.reason),
+        why=why(window.reason) if window.reason is not None and told else None,
         by_person=window.paused_by is not None,
         since=window.since,
         size=window.size,

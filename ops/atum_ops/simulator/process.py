@@ -161,6 +161,10 @@ class SimulatorProcess:
             }
         )
 
+    def remove_webhook(self, webhook_id: int) -> None:
+        """Forget a webhook."""
+        self._control().remove_webhook(webhook_id)
+
     def set_webhook_faults(self, faults: WebhookFaults) -> None:
         """Let these faults hit webhooks from now on."""
         self._control().set_webhook_faults(faults)

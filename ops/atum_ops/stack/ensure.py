@@ -1,6 +1,6 @@
 """`python -m atum_ops.stack.ensure`: install what the tests need where it is missing and it may.
 
-That is PostgreSQL, RabbitMQ, and Node.js for the Node.js clients.
+That is PostgreSQL, RabbitMQ, Node.js for the Node.js clients, and Prometheus with Alertmanager for metrics and alerts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,13 @@ import shutil
 import sys
 
 from atum_ops.stack.find import find_postgres, find_rabbit, usual_places
-from atum_ops.stack.packages import NODE_PACKAGES, POSTGRES_PACKAGE, RABBIT_PACKAGE, install
+from atum_ops.stack.packages import (
+    NODE_PACKAGES,
+    POSTGRES_PACKAGE,
+    PROMETHEUS_PACKAGES,
+    RABBIT_PACKAGE,
+    install,
+)
 from atum_schema.errors import StackError
 
 
@@ -18,9 +24,11 @@ def main() -> int:
     places = usual_places()
     missing = [] if find_postgres(places) is not None else [POSTGRES_PACKAGE]
     missing += [] if find_rabbit(places) is not None else [RABBIT_PACKAGE]
-    missing += [
-        package for program, package in NODE_PACKAGES.items() if not shutil.which(program, path=places.path)
-    ]
+    programs = {**NODE_PACKAGES, **PROMETHEUS_PACKAGES}
+    # Each package once, however many of its programs are missing.
+    missing += dict.fromkeys(
+        package for program, package in programs.items() if not shutil.which(program, path=places.path)
+    )
     if not missing:
         return 0
     try:

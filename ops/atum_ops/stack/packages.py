@@ -19,6 +19,13 @@ POSTGRES_PACKAGE = "postgresql"
 RABBIT_PACKAGE = "rabbitmq-server"
 #: The programs that the tests of Node.js clients need, each with its package.
 NODE_PACKAGES = {"node": "nodejs", "npm": "npm"}
+#: The programs that the tests of metrics and alerts need, each with its package.
+PROMETHEUS_PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+}
 
 
 def how_to_install(

@@ -1,0 +1,186 @@
+"""Alerts, whole: what the simulator causes reaches a receiver through a real Prometheus and a real Alertmanager."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
+from tests.alerting import COOLDOWN_S, Watched
+from tests.nodes import eventually
+from tests.system import letters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.nodes import Databases, VirtualHosts
+
+PAGE: Final = "atum-mailer-page"
+TICKET: Final = "atum-mailer-ticket"
+WINDOWS: Final = "SELECT bool_and(state = 'open') FROM atum.flow"
+
+
+@pytest.fixture(scope="module")
+def watched(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Watched]:
+    with databases.fresh() as url, Watched(url, virtual_hosts.fresh()) as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def _as_if_nothing_had_been(watched: Watched) -> Iterator[None]:
+    yield
+    watched.system.simulator.set_faults(FaultPlan())
+    watched.system.simulator.set_fates(None)
+    assert eventually(lambda: watched.query(WINDOWS) == [(True,)], seconds=30)
+    watched.system.settled(60)
+    watched.pass_time()
+
+
+def fault(watched: Watched, *kinds: FaultKind, blind: bool = False) -> None:
+    rules = [FaultRule(kind=kind) for kind in kinds]
+    if blind:
+        rules.append(FaultRule(kind=FaultKind.MAINTENANCE, target=Target.SEARCH))
+    watched.system.simulator.set_faults(FaultPlan(rules=tuple(rules)))
+
+
+def pile_up(watched: Watched) -> None:
+    watched.order("queue", "pause", "transactional", "--reason", "a test")
+    watched.system.mailer.enqueue(letters(40, name="backlog"))
+
+
+def drain(watched: Watched) -> None:
+    watched.order("queue", "resume", "transactional")
+    watched.system.settled()
+
+
+def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_end_are_no_more_than_they_are(
+    watched: Watched,
+) -> None:
+    name: Final = "AtumBacklogHigh"
+    pile_up(watched)
+    first = watched.await_notice(name, "firing")
+    assert first.receiver == TICKET
+    assert first.labels["severity"] == "warning"
+    assert first.annotations["runbook_url"].endswith(f"/{name}.md")
+    assert "40 mails" in first.annotations["description"]
+
+    # A flap inside the cooldown: the condition ends, and is met again.
+    backlog = "sum(max by (lane) (atum_mailer_backlog_mails))"
+    drain(watched)
+    assert eventually(lambda: watched.value(backlog) == 0, seconds=10)
+    pile_up(watched)
+    assert eventually(lambda: (watched.value(backlog) or 0) >= 30, seconds=10)
+
+    again = watched.await_notice(name, "firing", number=2)
+    assert [notice.status for notice in watched.notices(name)] == ["firing", "firing"]
+    assert again.at - first.at >= COOLDOWN_S - 0.5
+
+    drain(watched)
+    ended = time.time()
+    resolved = watched.await_notice(name, "resolved")
+    # It is told once, and only when nothing has been wrong for the whole cooldown.
+    assert resolved.at - ended >= COOLDOWN_S - 2
+    assert not eventually(lambda: watched.notices(name)[-1] != resolved, seconds=3)
+    told = [notice.at for notice in watched.notices(name) if notice.status == "firing"]
+    assert all(later - earlier >= COOLDOWN_S - 0.5 for earlier, later in itertools.pairwise(told))
+
+
+def is_told(watched: Watched, name: str, receiver: str, end: Callable[[], object]) -> None:
+    """Assert that an alert that was caused is told, and its end too."""
+    before = len([one for one in watched.notices(name) if one.status == "resolved"])
+    firing = len([one for one in watched.notices(name) if one.status == "firing"])
+    notice = watched.await_notice(name, "firing", number=max(firing, 1))
+    assert notice.receiver == receiver
+    assert notice.annotations["runbook_url"].endswith(f"/{name}.md")
+    end()
+    watched.await_notice(name, "resolved", number=before + 1)
+
+
+def test_failures_and_dead_letters_are_told(watched: Watched) -> None:
+    refused = [{"EmailAddress": f"refused{place}@example.net"} for place in range(30)]
+    watched.system.simulator.set_suppressions(refused)
+    watched.system.mailer.enqueue(letters(30, name="refused"))
+    watched.await_notice("AtumDeadLettersGrowing", "firing")
+    watched.await_notice("AtumFailureBurnFast", "firing")
+    is_told(watched, "AtumFailureRateCritical", PAGE, watched.pass_time)
+    watched.await_notice("AtumDeadLettersGrowing", "resolved")
+
+
+def test_a_provider_that_is_down_is_told_and_what_follows_from_it_is_not(watched: Watched) -> None:
+    fault(watched, FaultKind.MAINTENANCE)
+    watched.system.mailer.enqueue(letters(40, name="outage"))
+    waiting = len(watched.notices("AtumBacklogHigh"))
+    watched.await_notice("AtumProviderDown", "firing")
+    assert eventually(lambda: watched.is_met("AtumBacklogHigh"), seconds=20)
+    assert not eventually(lambda: len(watched.notices("AtumBacklogHigh")) > waiting, seconds=3)
+    is_told(watched, "AtumProviderDown", PAGE, lambda: watched.system.simulator.set_faults(FaultPlan()))
+
+
+def test_a_token_that_is_refused_is_told(watched: Watched) -> None:
+    fault(watched, FaultKind.UNAUTHORIZED)
+    watched.system.mailer.enqueue(letters(3, name="token"))
+    is_told(
+        watched, "AtumProviderAuthFailing", PAGE, lambda: watched.system.simulator.set_faults(FaultPlan())
+    )
+
+
+def test_a_provider_that_finds_it_too_much_is_told(watched: Watched) -> None:
+    fault(watched, FaultKind.RATE_LIMIT)
+    watched.system.mailer.enqueue(letters(10, name="toomuch"))
+
+    def end() -> None:
+        watched.system.simulator.set_faults(FaultPlan())
+        watched.system.settled()
+        watched.pass_time()
+
+    is_told(watched, "AtumProviderThrottling", TICKET, end)
+
+
+def test_bounces_and_complaints_are_told(watched: Watched) -> None:
+    watched.system.simulator.set_fates({"bounce-hard": 0.5, "complaint": 0.5})
+    watched.system.mailer.enqueue(letters(40, name="fated"))
+    watched.await_notice("AtumBounceRateHigh", "firing")
+    is_told(watched, "AtumComplaintRateHigh", TICKET, watched.pass_time)
+    watched.await_notice("AtumBounceRateHigh", "resolved")
+
+
+def test_a_webhook_endpoint_that_refuses_the_provider_is_told(watched: Watched) -> None:
+    (registered,) = watched.system.simulator.webhooks()["webhooks"]
+    watched.system.simulator.remove_webhook(registered["ID"])
+    watched.register(password="another-password")
+    watched.system.simulator.set_fates({"open": 1.0})
+    watched.system.mailer.enqueue(letters(30, name="untold"))
+    notice = watched.await_notice("AtumWebhookRejecting", "firing")
+    assert notice.receiver == TICKET
+
+
+def test_unknown_outcomes_and_copies_that_they_lead_to_are_told(watched: Watched) -> None:
+    # Accepted, and the answer is lost; and the search finds nothing.
+    fault(watched, FaultKind.RESET_AFTER, blind=True)
+    watched.system.mailer.enqueue(letters(2, name="unknown", stream="broadcast"))
+    assert eventually(lambda: bool(watched.value("sum(atum_mailer_unknown_mails)")), seconds=20)
+    watched.query(
+        "WITH t AS (UPDATE atum.batch SET posting_at = posting_at - interval '1 hour' WHERE state = 'unknown' RETURNING 1)"
+        " SELECT count(*) FROM t"
+    )
+    is_told(watched, "AtumUnknownMailsOld", TICKET, lambda: watched.system.simulator.set_faults(FaultPlan()))
+
+
+def test_no_worker_is_told(watched: Watched) -> None:
+    watched.worker.signal(signal.SIGKILL)
+
+    def start() -> None:
+        watched.worker = watched.system.start_worker()
+
+    is_told(watched, "AtumNoWorker", PAGE, start)
+    # That one of them vanished goes without saying.
+    assert watched.notices("AtumPartVanished") == []
+
+
+def test_a_database_that_cannot_be_read_is_told(watched: Watched) -> None:
+    watched.refuse(connections=True)
+    is_told(watched, "AtumDatabaseDown", PAGE, lambda: watched.refuse(connections=False))
