@@ -3,9 +3,8 @@
 ::
 
     (nothing) ──met──▶ pending ──met for `for_s` without a pause──▶ firing ──unmet for the cooldown──▶ ended
-                          └───────────────unmet──▶ (nothing)          ▲                                  │
-                                                                      └──────────────met─────────────────┤
-                                                                                 all who were told know ─┴─▶ (nothing)
+                          │                                           ▲ │                                │
+                          └──unmet──▶ (nothing)                       └met      met, or all know it ─────┴─▶ (nothing)
 
     a receiver:   nothing ──firing──▶ told ──firing, after the cooldown──▶ told ──resolved──▶ nothing
 
@@ -130,7 +129,12 @@ def _looked(alert: Alert, before: Known | None, seen: Seen, at: float, pace: Pac
         if before is None or before.fired_at is not None or seen.now is None:
             return before
         return None
-    if before is not None and before.fired_at is not None and not has_ended(alert, before, at, pace):
+    # It had not ended when it was last looked at. What had, and is kept because somebody is still to be told so, begins anew.
+    if (
+        before is not None
+        and before.fired_at is not None
+        and not has_ended(alert, before, at - pace.every_s, pace)
+    ):
         return before._replace(met_at=at, value=value)
     late_s = max(_ROUNDS * pace.every_s, _PART * alert.for_s)
     goes_on = before is not None and before.fired_at is None and at - before.met_at <= late_s
@@ -217,20 +221,17 @@ def tidied(
     """Forget alerts that have ended and whose end everybody knows, and tries that are not wanted any more."""
     by_name = {alert.name: alert for alert in alerts}
     here = {listener.name for listener in listeners}
-    kept = {
-        name: known
-        for name, known in memory.alerts.items()
-        if not has_ended(by_name[name], known, at, pace)
-        or any(
-            one.believes for (of, receiver), one in memory.heard.items() if of == name and receiver in here
-        )
-    }
-    heard = {
-        key: one if key[0] in kept or one.believes else one._replace(failures=0, due_at=None, failure=None)
-        for key, one in memory.heard.items()
-        if key[0] in by_name and key[1] in here
-    }
-    return Memory(kept, {key: one for key, one in heard.items() if one.kind is not None or one.failures})
+    heard = {key: one for key, one in memory.heard.items() if key[0] in by_name and key[1] in here}
+    ended = {name for name, known in memory.alerts.items() if has_ended(by_name[name], known, at, pace)}
+    owed = {name for (name, _), one in heard.items() if one.believes}
+    fires = {name for name, known in memory.alerts.items() if known.fired_at is not None} - ended
+    for key, one in heard.items():
+        if one.failures and key[0] not in fires and not one.believes:
+            heard[key] = one._replace(failures=0, due_at=None, failure=None)
+    return Memory(
+        {name: known for name, known in memory.alerts.items() if name not in ended or name in owed},
+        {key: one for key, one in heard.items() if one.kind is not None or one.failures},
+    )
 
 
 def deaf(memory: Memory) -> int:
