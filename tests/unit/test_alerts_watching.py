@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -157,7 +158,7 @@ def test_no_receiver_is_told_twice_within_a_cooldown_that_an_alert_fires(story: 
     for name in NAMES:
         for receiver in LISTENERS:
             told = [one.at for one in world.taken(name, receiver.name) if one.kind is not Kind.RESOLVED]
-            assert all(later - earlier >= SHORT_S for earlier, later in zip(told, told[1:], strict=False))
+            assert all(later - earlier >= SHORT_S for earlier, later in pairwise(told))
 
 
 @lives
@@ -308,7 +309,7 @@ def test_a_receiver_that_fails_is_tried_again_more_and_more_seldom_and_the_coold
     world = World()
     tries = world.steps(1800, {"Bounces"}, failing={"a"})
     times = [one.at for one in tries if one.receiver == "a"]
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(times)]
     assert waits[:5] == [30, 30, 60, 120, 300]
     assert set(waits[5:]) == {300}
     assert [one.kind for one in tries if one.receiver == "b"] == [Kind.FIRING]

@@ -78,7 +78,7 @@ class _Sight(NamedTuple):
 class Watch:
     """Watches until it is stopped. `run` is for one thread, `stop` for any.
 
-    `ahead_s` is added to the database's clock wherever time decides: tests let it pass.
+    `clock` makes the time that decides from that of the database: tests let it pass as they like.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Watch:
         receivers: Sequence[Receiver],
         *,
         every_s: float,
-        ahead_s: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[float], float] = lambda at: at,
     ) -> None:
         self._settings = settings
         self._live = Live(settings)
         self._listeners = [receiver.listener for receiver in receivers]
         self._telling = Telling(receivers)
         self._every_s = every_s
-        self._ahead_s = ahead_s
+        self._clock = clock
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         #: Of the connection; and whether it was so when the database was there last (None: it never was).
@@ -182,7 +182,7 @@ class Watch:
             if self._connection is not None or self._led is None:
                 log.error("alerts: the database cannot be read: %s", type(error).__name__)  # noqa: TRY400
             self.close()
-            at = round(time.monotonic() + self._offset_s + self._ahead_s(), 6)
+            at = round(self._clock(time.monotonic() + self._offset_s), 6)
             return _Sight(None, self._memory, at)
 
     def _read(self, connection: Connection) -> _Sight:
@@ -199,7 +199,7 @@ class Watch:
         if self._leads and time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + _FORGET_EVERY_S
             watch_store.forget(connection, days=self._live.now.retention_days)
-        return _Sight(now, memory, round(now.at + self._ahead_s(), 6))
+        return _Sight(now, memory, round(self._clock(now.at), 6))
 
     def _write(self, connection: Connection, memory: Memory) -> None:
         """Write down what Postgres does not know yet."""
