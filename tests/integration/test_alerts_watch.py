@@ -11,6 +11,7 @@ import pytest
 
 from atum_ops.alerts import watch_store
 from atum_ops.alerts.cutting import cut_after
+from atum_ops.signals import store as signals
 from atum_schema import database
 from atum_schema.migrate import migrate
 from tests.alerting import EVERY_S, Ear, Watcher, at_work, came_back, load, vanished
@@ -273,6 +274,19 @@ def test_a_server_that_answers_nothing_any_more_is_not_waited_for(database_url: 
     ):
         connection.execute("SELECT pg_sleep(60)")
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_a_day_is_the_last_24_hours_whatever_the_time_zone_of_the_server(place: Place, zone: str) -> None:
+    place.sql(
+        "INSERT INTO atum.transition (at, lane, cause, from_status, to_status, reason, code, http_status, number)"
+        " SELECT now() - make_interval(mins => ago), 'transactional', 'provider_rejected', 'queued', 'dead', 'invalid',"
+        " 300, 200, number FROM unnest(ARRAY[1430, 1450], ARRAY[3, 5]) AS t(ago, number)"
+    )
+    place.connection.execute(f"SET TIME ZONE '{zone}'".encode())
+    now = signals.read(place.connection, load(place.url))
+    assert now.recently("24h", "dead") == 3
+    assert abs(now.at - time.time()) < 60
 
 
 def test_tries_are_kept_for_as_long_as_the_log(
