@@ -133,6 +133,12 @@ def test_a_mail_says_all_and_no_answering_machine_answers_it() -> None:
     assert "since: 2026-11-28 13:15:00 UTC" in body
 
 
+@pytest.mark.parametrize("name", ["alert_email_to", "alert_email_from"])
+def test_no_address_breaks_out_of_its_header(name: str) -> None:
+    with pytest.raises(SettingsError, match=name.upper()):
+        load("postgresql://nowhere", **{name: "ops@example.com\r\nBcc: all@example.com"})
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_password_goes_over_tls_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool

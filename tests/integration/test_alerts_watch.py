@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from atum_ops.alerts import watch_store
+from atum_ops.alerts import watch, watch_store
 from atum_ops.alerts.cutting import cut_after
 from atum_ops.signals import store as signals
 from atum_schema import database
@@ -177,6 +177,7 @@ def test_who_watches_next_knows_what_was_told(place: Place, watching: Callable[.
     before.close()
     after = watching(second)
     after.passed_s = before.passed_s
+    assert eventually(lambda: after.watch.round().leads)
     after.rounds(COOLDOWN_S - 60)
     assert (first.about(), second.heard) == ([(VANISHED, "firing")], [])
     came_back(place)
@@ -195,7 +196,8 @@ def test_one_of_two_watches_and_the_other_takes_over(place: Place, watching: Cal
     assert (first.about(), second.heard) == ([(VANISHED, "firing")], [])
     leading.close()
     standby.passed_s = COOLDOWN_S + 2 * EVERY_S
-    assert standby.round().leads
+    # The server needs a moment to notice that the other one is gone.
+    assert eventually(lambda: standby.watch.round().leads)
     assert second.about() == [(VANISHED, "repeated")]
 
 
@@ -263,6 +265,50 @@ def test_one_that_stood_by_tells_that_postgres_is_away_later_than_the_other(
     assert second.about() == [("AtumDatabaseDown", "firing")]
     leading.close()
     standby.close()
+
+
+def test_what_one_told_from_memory_is_known_to_the_one_that_leads_afterwards(
+    own_postgres: PostgresNode,
+) -> None:
+    migrate(own_postgres.url)
+    place = Place(own_postgres.url)
+    at_work(place)
+    place.close()
+    ear = Ear()
+    settings = load(own_postgres.url, alert_cooldown_seconds=COOLDOWN_S)
+    first, second = Watcher(settings, [ear.receiver]), Watcher(settings, [ear.receiver])
+    assert (first.round().leads, second.round().leads) == (True, False)
+    own_postgres.kill()
+    first.rounds(150)
+    assert ear.about() == [("AtumDatabaseDown", "firing")]
+    own_postgres.start()
+    second.passed_s = first.passed_s
+    assert second.round().leads
+    assert not first.round().leads
+    place = Place(own_postgres.url)
+    assert [row[:3] for row in told(place)] == [("AtumDatabaseDown", "ear", "firing")]
+    place.close()
+    second.rounds(COOLDOWN_S)
+    assert ear.about("AtumDatabaseDown") == [("AtumDatabaseDown", "firing"), ("AtumDatabaseDown", "resolved")]
+    first.close()
+    second.close()
+
+
+def test_a_frozen_postgres_is_one_that_is_away(
+    own_postgres: PostgresNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(own_postgres.url)
+    monkeypatch.setattr(watch, "_ANSWER_S", 0.5)
+    ear = Ear()
+    watcher = Watcher(load(own_postgres.url), [ear.receiver])
+    assert watcher.round().was_read
+    own_postgres.freeze()
+    began = time.monotonic()
+    assert not watcher.round().was_read
+    assert time.monotonic() - began < 20
+    own_postgres.resume()
+    assert watcher.round().was_read
+    watcher.close()
 
 
 def test_a_server_that_answers_nothing_any_more_is_not_waited_for(database_url: str) -> None:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 _AGO_S: Final = 900.0
 _APART_S: Final = 30.0
+# Older ones are of before a pause, and say nothing about a quarter of an hour.
+_OLDEST_S: Final = 1800.0
 
 
 class Past:
@@ -21,6 +23,8 @@ class Past:
         """Give the snapshot of a quarter of an hour before, or the oldest there is, and keep this one."""
         while len(self._kept) > 1 and self._kept[1].at <= now.at - _AGO_S:
             del self._kept[0]
+        if self._kept and not 0 <= now.at - self._kept[0].at <= _OLDEST_S:
+            self._kept.clear()
         found = self._kept[0] if self._kept else None
         if not self._kept or now.at - self._kept[-1].at >= _APART_S:
             self._kept.append(now)

@@ -71,6 +71,7 @@ class _Sight(NamedTuple):
     """What a round begins with."""
 
     now: Snapshot | None
+    before: Snapshot | None
     memory: Memory
     at: float
 
@@ -100,6 +101,7 @@ class Watch:
         #: Of the connection; and whether it was so when the database was there last (None: it never was).
         self._leads = False
         self._led: bool | None = None
+        self._is_away = False
         self._past = Past()
         self._memory = Memory()
         #: What Postgres knows, where that is less than we do, and the tries it does not know of.
@@ -144,9 +146,7 @@ class Watch:
             self._memory = sight.memory
             return Round(_firing(alerts, sight.memory, sight.at, pace), False, True, ())
         before = sight.memory
-        seen = Seen(
-            sight.now, None if sight.now is None else self._past.before(sight.now), watching.deaf(before)
-        )
+        seen = Seen(sight.now, sight.before, watching.deaf(before))
         memory = Memory(watching.looked(alerts, before.alerts, seen, sight.at, pace), before.heard)
         _log_changes(before, memory)
         memory, tries = self._tell(self._audible(alerts, sight), memory, sight, pace, settings)
@@ -170,22 +170,32 @@ class Watch:
         return [alert for alert in alerts if alert.area in areas]
 
     def _look(self) -> _Sight:
-        try:
-            if self._connection is None:
-                url = self._settings.database_url.get_secret_value()
-                self._connection = database.connect(url, name="alerts")
-            with cut_after(self._connection, _ANSWER_S):
+        if self._connection is not None:
+            # A connection may be broken although the server is there: only a new one tells.
+            with suppress(psycopg.Error):
                 return self._read(self._connection)
+            self.close()
+        try:
+            url = self._settings.database_url.get_secret_value()
+            self._connection = database.connect(url, name="alerts")
+            return self._read(self._connection)
         except psycopg.errors.UndefinedTable:
             raise
         except psycopg.Error as error:
-            if self._connection is not None or self._led is None:
+            if not self._is_away:
                 log.error("alerts: the database cannot be read: %s", type(error).__name__)  # noqa: TRY400
+            self._is_away = True
             self.close()
             at = round(self._clock(time.monotonic() + self._offset_s), 6)
-            return _Sight(None, self._memory, at)
+            return _Sight(None, None, self._memory, at)
 
     def _read(self, connection: Connection) -> _Sight:
+        with cut_after(connection, _ANSWER_S):
+            sight = self._sight(connection)
+        self._is_away = False
+        return sight
+
+    def _sight(self, connection: Connection) -> _Sight:
         if not self._leads:
             self._leads = watch_store.lead(connection)
             if self._leads != self._led:
@@ -199,7 +209,7 @@ class Watch:
         if self._leads and time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + _FORGET_EVERY_S
             watch_store.forget(connection, days=self._live.now.retention_days)
-        return _Sight(now, memory, round(self._clock(now.at), 6))
+        return _Sight(now, self._past.before(now), memory, round(self._clock(now.at), 6))
 
     def _write(self, connection: Connection, memory: Memory) -> None:
         """Write down what Postgres does not know yet."""
