@@ -106,6 +106,9 @@ class Rig:
             "ATUM_CONTENT_KEYS": keys,
             "ATUM_THREADS": str(self.threads),
         }
+        if "ATUM_METRICS_PORT" in os.environ:
+            # Meant for one process: all of these cannot have it.
+            environment["ATUM_METRICS_PORT"] = "0"
         if self.simulator is not None:
             environment["ATUM_POSTMARK_URL"] = self.simulator.url
             environment["ATUM_POSTMARK_TOKEN"] = self.simulation.token

@@ -20,12 +20,16 @@ import psycopg
 from atum_producers import intake_store
 from atum_producers.intake_queue import Queue
 from atum_producers.intake_rejections import Rejection, Rejections
+from atum_producers.metering import IntakeMetering
 from atum_schema import acceptance, database, job
-from atum_schema.accept import Later
+from atum_schema.accept import Accepted, Later
 from atum_schema.acceptance import LanePolicy, Offer
 from atum_schema.errors import AtumError, MailRejected
 from atum_schema.heartbeat import Heartbeat
+from atum_schema.metrics import Meter, serving
+from atum_schema.metrics_logs import counting_logs
 from atum_schema.seldom import Seldom
+from atum_schema.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -71,17 +75,34 @@ class Intake:
         self._keyring = settings.keyring()
         self._lanes = LanePolicy(names=settings.lane_names)
         self._stopping = threading.Event()
-        self._heart = Heartbeat(settings.database_url.get_secret_value(), "intake")
+        self._meter = Meter("intake")
+        self._metering = IntakeMetering(self._meter, self._standing)
+        #: Whether jobs come from RabbitMQ, as far as it is to blame.
+        self._attached = False
+        self._heart = Heartbeat(
+            settings.database_url.get_secret_value(), "intake", broker=lambda: self._standing().value
+        )
         self._complaints = Seldom()
         self._rejecting = Seldom()
-        self._rejections = Rejections(settings.need_amqp_url(), timeout_s=settings.publish_timeout_s)
+        self._rejections = Rejections(
+            settings.need_amqp_url(), timeout_s=settings.publish_timeout_s, opened=self._metering.opened
+        )
 
     def stop(self) -> None:
         """Ask the intake to stop; safe from a signal handler. `run` returns after the transaction in hand."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Serve until `stop()` is called."""
+        """Serve until `stop()` is called. Raises `SettingsError` when metrics cannot be served."""
+        serving(self._meter, self._settings)
+        with counting_logs(self._meter):
+            self._run()
+
+    def _standing(self) -> Standing:
+        """How both connections fare: only that of the rejections ever publishes, so only that can be blocked."""
+        return self._rejections.standing if self._attached else Standing.AWAY
+
+    def _run(self) -> None:
         self._rejections.start()
         self._heart.start()
         try:
@@ -99,6 +120,8 @@ class Intake:
                 database.connect(self._settings.database_url.get_secret_value(), name="intake") as connection,
                 Queue(self._settings.need_amqp_url(), prefetch=2 * self._settings.intake_jobs) as queue,
             ):
+                self._attached = True
+                self._metering.opened()
                 self._serve(connection, queue)
             return
         except psycopg.Error as error:
@@ -106,8 +129,10 @@ class Intake:
                 level = logging.ERROR
             words = f"database: {type(error).__name__} ({error.sqlstate})"
         except (pika.exceptions.ChannelClosed, pika.exceptions.ConnectionClosed) as error:
+            self._attached = False
             words = f"broker: {error}"
         except (pika.exceptions.AMQPError, OSError) as error:
+            self._attached = False
             words = f"broker: {type(error).__name__}"
         except Exception as error:  # noqa: BLE001 - jobs wait for the one who mends it, and are not lost
             level, words = logging.ERROR, f"an error of ours: {type(error).__name__}"
@@ -168,12 +193,14 @@ class Intake:
         rejected = self._rejections.confirmed()
         if not group and not rejected:
             return []
+        began = time.perf_counter()
         try:
             answers = self._commit(connection, [each.offer for each in group], Counter(rejected.values()))
         except psycopg.Error as error:
             if not _is_of_the_job(error):
                 raise
             return self._store_one_by_one(connection, queue, group)
+        self._count(answers, began, rejected=len(rejected))
         if self._stored is not None:
             self._stored()
         later = [each for each, answer in zip(group, answers, strict=True) if isinstance(answer, Later)]
@@ -187,6 +214,7 @@ class Intake:
         """Store each job by itself, so that the one that the database refuses harms no other."""
         later: list[_Pending] = []
         for each in group:
+            began = time.perf_counter()
             try:
                 (answer,) = self._commit(connection, [each.offer], Counter())
             except psycopg.Error as error:
@@ -194,11 +222,24 @@ class Intake:
                     raise
                 self._reject(each.delivery, _refused(error))
                 continue
+            self._count([answer], began)
             if isinstance(answer, Later):
                 later.append(each)
             else:
                 queue.ack(self._settled([each], [answer]))
         return later
+
+    def _count(self, answers: Sequence[Answer], began: float, *, rejected: int = 0) -> None:
+        """Count what is committed; a job that is refused counts once it is in `mail.rejected`."""
+        accepted = [answer for answer in answers if isinstance(answer, Accepted)]
+        known = sum(answer.replayed for answer in accepted)
+        self._metering.committed(
+            stored=len(accepted) - known,
+            known=known,
+            rejected=rejected,
+            later=sum(isinstance(answer, Later) for answer in answers),
+            seconds=time.perf_counter() - began,
+        )
 
     def _settled(self, group: Sequence[_Pending], answers: Sequence[Answer]) -> list[int]:
         """Give the delivery tags of what is stored; reject what is refused."""

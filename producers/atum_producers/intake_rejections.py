@@ -22,10 +22,11 @@ from atum_schema.errors import IdempotencyConflict, MailRejected
 from atum_schema.job import BESIDE_THE_DOCUMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from atum_producers.intake_queue import Delivery
     from atum_schema.errors import AtumError
+    from atum_schema.standing import Standing
 
 #: Longest reason and field in a header, in characters.
 REASON_CHARACTERS: Final = 1000
@@ -75,9 +76,12 @@ _About: TypeAlias = tuple[int, int]
 
 
 class Rejections:
-    """Rejected jobs on their way. `begin` forgets them all, when the jobs have returned to the queue."""
+    """Rejected jobs on their way. `begin` forgets them all, when the jobs have returned to the queue.
 
-    def __init__(self, amqp_url: str, *, timeout_s: float) -> None:
+    `opened` is called after each connection that the line has made; it must not raise.
+    """
+
+    def __init__(self, amqp_url: str, *, timeout_s: float, opened: Callable[[], None] | None = None) -> None:
         self._lock = threading.Lock()
         self._generation = 0
         self._messages: dict[int, Message[_About]] = {}
@@ -85,7 +89,12 @@ class Rejections:
         self._unsent: set[int] = set()
         self._confirmed: set[int] = set()
         self._line: Line[_About] = Line(
-            amqp_url, name="intake", queues=[topology.REJECTED], timeout_s=timeout_s, told=self._told
+            amqp_url,
+            name="intake",
+            queues=[topology.REJECTED],
+            timeout_s=timeout_s,
+            told=self._told,
+            opened=opened,
         )
 
     def start(self) -> None:
@@ -126,6 +135,11 @@ class Rejections:
         if messages and not self._line.hand_over(messages):
             with self._lock:
                 self._unsent.update(tags)
+
+    @property
+    def standing(self) -> Standing:
+        """How the line fares with RabbitMQ."""
+        return self._line.standing
 
     @property
     def pending(self) -> bool:

@@ -21,6 +21,7 @@ from pika.adapters.select_connection import SelectConnection
 
 from atum_schema import topology
 from atum_schema.seldom import quieten
+from atum_schema.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,7 +72,8 @@ class Line(Generic[T]):
     `timeout_s` is the budget from `hand_over` to the confirm; when a confirm is late the connection is dropped, since
     a blocked or half-open one says nothing. `told` learns the outcome of each message, on the line's thread;
     `written` that it was given to the connection. Neither may raise. A user who may not declare queues
-    (ACCESS_REFUSED) publishes to those that are there. `connections` counts the connections made.
+    (ACCESS_REFUSED) publishes to those that are there. `connections` counts the connections made; `opened` is called
+    after each, on the line's thread.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Line(Generic[T]):
         timeout_s: float,
         told: Callable[[T, Outcome], None],
         written: Callable[[T], None] | None = None,
+        opened: Callable[[], None] | None = None,
     ) -> None:
         self._parameters = pika.URLParameters(amqp_url)
         self._parameters.heartbeat = _HEARTBEAT_S
@@ -95,6 +98,7 @@ class Line(Generic[T]):
         self._timeout_s = timeout_s
         self._told = told
         self._written = written or _nobody
+        self._tell_opened = opened or _nothing
         self.connections = 0
         #: What went wrong last, in words without addresses; empty while nothing did.
         self.trouble = ""
@@ -105,6 +109,9 @@ class Line(Generic[T]):
         self._declaring: set[str] = set()
         self._may_declare = True
         self._tag = 0
+        #: The last message before RabbitMQ said that it takes no more; None: it has not said so. It stays when the
+        #: connection is dropped for that: a new one is told of an alarm only when it publishes.
+        self._blocked_after: int | None = None
         self._connection: Any = None
         self._channel: Any = None
         self._ready = threading.Event()
@@ -132,6 +139,13 @@ class Line(Generic[T]):
     def connected(self) -> bool:
         """Whether RabbitMQ takes messages now."""
         return self._ready.is_set() and not self._stopping.is_set()
+
+    @property
+    def standing(self) -> Standing:
+        """How this line fares. An alarm is known only to a connection that has published during it."""
+        if self._blocked_after is not None:
+            return Standing.BLOCKED
+        return Standing.CONNECTED if self.connected else Standing.AWAY
 
     def await_connected(self, seconds: float) -> bool:
         """Wait so long for a connection at most, and have it made without long pauses; whether there is one."""
@@ -204,8 +218,14 @@ class Line(Generic[T]):
             self.trouble = type(error).__name__
             log.exception("%s: an error of ours; connecting again", self._name)
         finally:
-            was_ready = self._ready.is_set()
-            self._drop()
+            was_ready = self._leave()
+        return was_ready
+
+    def _leave(self) -> bool:
+        """Leave a connection; whether it was of use. An alarm holds until one that is says that it is over."""
+        was_ready = self._ready.is_set()
+        self._blocked_after = 0 if was_ready and self._blocked_after is not None else None
+        self._drop()
         return was_ready
 
     def _drop(self) -> None:
@@ -238,6 +258,17 @@ class Line(Generic[T]):
         connection.ioloop.stop()
 
     def _opened(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        self._open_channel(connection)
+
+    def _on_blocked(self, _connection: Any, _frame: Any) -> None:
+        self._blocked_after = self._tag
+
+    def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
+        self._blocked_after = None
+
+    def _open_channel(self, connection: Any) -> None:
         connection.channel(on_open_callback=self._channel_opened)
 
     def _channel_opened(self, channel: Any) -> None:
@@ -252,7 +283,7 @@ class Line(Generic[T]):
         if self._may_declare and not self.connected and _is_refusal(reason):
             self._may_declare = False
             log.warning("%s: may not declare queues; those that are there are used", self._name)
-            self._opened(self._connection)
+            self._open_channel(self._connection)
             return
         self.trouble = f"channel closed: {reason}"
         log.warning("%s: channel closed: %s", self._name, reason)
@@ -263,6 +294,7 @@ class Line(Generic[T]):
             self.connections += 1
             self.trouble = ""
             self._ready.set()
+            self._tell_opened()
             self._tick()
             return
         self._channel.queue_declare(
@@ -301,6 +333,8 @@ class Line(Generic[T]):
             else [method.delivery_tag]
         )
         good = isinstance(method, pika.spec.Basic.Ack)
+        if self._blocked_after is not None and method.delivery_tag > self._blocked_after:
+            self._blocked_after = None
         for tag in tags:
             if tag not in self._unconfirmed:
                 continue
@@ -351,3 +385,7 @@ def _is_refusal(reason: object) -> bool:
 
 def _nobody(_about: object) -> None:
     """Tell nobody."""
+
+
+def _nothing() -> None:
+    """Do nothing."""

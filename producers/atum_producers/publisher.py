@@ -17,9 +17,10 @@ from atum_producers.line import Line, Message, Outcome
 from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from atum_schema.formats import Outgoing
+    from atum_schema.standing import Standing
 
 Confirms: TypeAlias = UUID | tuple[UUID, int]
 
@@ -30,17 +31,31 @@ _CONFIRMED: Final = {UUID: Step.TICKET_CONFIRMED, tuple: Step.LETTER_CONFIRMED}
 _ANSWERS: Final = (Outcome.CONFIRMED, Outcome.REFUSED, Outcome.RETURNED)
 
 
+def _unheard(outcome: Outcome) -> None:
+    """Do nothing with what became of a message."""
+    del outcome
+
+
 class Publisher:
     """A line that keeps what was confirmed. `queues` are declared on every (re)connect and when one has vanished.
 
     `timeout_s` is the budget from `publish` to the confirm. `connections` counts the connections made: after each,
-    nobody knows which tickets the broker still has.
+    nobody knows which tickets the broker still has. `became` is told what became of each message, and `opened` of each
+    connection; neither may raise.
     """
 
     def __init__(
-        self, amqp_url: str, *, queues: Iterable[str], timeout_s: float, reached: Reached = go_on
+        self,
+        amqp_url: str,
+        *,
+        queues: Iterable[str],
+        timeout_s: float,
+        reached: Reached = go_on,
+        became: Callable[[Outcome], None] = _unheard,
+        opened: Callable[[], None] | None = None,
     ) -> None:
         self._reached = reached
+        self._became = became
         self._lock = threading.Lock()
         self._confirmed: list[Confirms] = []
         self._line: Line[Confirms] = Line(
@@ -50,6 +65,7 @@ class Publisher:
             timeout_s=timeout_s,
             told=self._told,
             written=self._written,
+            opened=opened,
         )
 
     def start(self) -> None:
@@ -64,6 +80,11 @@ class Publisher:
     def connected(self) -> bool:
         """Whether RabbitMQ takes messages now."""
         return self._line.connected
+
+    @property
+    def standing(self) -> Standing:
+        """How the relay fares with RabbitMQ."""
+        return self._line.standing
 
     @property
     def connections(self) -> int:
@@ -85,6 +106,7 @@ class Publisher:
         self._reached(_HANDED_OVER[type(confirms)])
 
     def _told(self, confirms: Confirms, outcome: Outcome) -> None:
+        self._became(outcome)
         if outcome in _ANSWERS:
             self._reached(_ARRIVED[type(confirms)])
         if outcome is Outcome.CONFIRMED:

@@ -17,6 +17,7 @@ import psycopg
 
 from atum_producers import relay_store as store
 from atum_producers.fallback_store import STATEMENTS
+from atum_producers.metering import RelayMetering
 from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
 from atum_schema import database, fallback, flow_store, topology
@@ -24,6 +25,8 @@ from atum_schema.fallback import SMTP, Taking
 from atum_schema.formats import ticket
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import REFRESH_S, Live
+from atum_schema.metrics import Meter, serving
+from atum_schema.metrics_logs import counting_logs
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
@@ -85,6 +88,8 @@ class Relay:
         #: The same lanes once more, for the SMTP relay that may stand in; none where none is set up.
         self._smtp_lanes = [Lane(name, SMTP) for name in names] if settings.smtp_server else []
         self._why: dict[str, str] = {}
+        self._meter = Meter("relay", values={"lane": names})
+        self._metering = RelayMetering(self._meter, lambda: self._publisher.standing)
         self._publisher = Publisher(
             settings.need_amqp_url(),
             queues=[
@@ -95,16 +100,25 @@ class Relay:
             ],
             timeout_s=settings.publish_timeout_s,
             reached=reached,
+            became=self._metering.became,
+            opened=self._metering.opened,
         )
-        self._heart = Heartbeat(settings.database_url.get_secret_value(), "relay")
-        self._sweeper = Sweeper(settings, self._publisher, self._stopping, reached)
+        self._heart = Heartbeat(
+            settings.database_url.get_secret_value(), "relay", broker=lambda: self._publisher.standing.value
+        )
+        self._sweeper = Sweeper(settings, self._publisher, self._stopping, reached, self._metering.swept)
 
     def stop(self) -> None:
         """Ask the relay to stop; safe from a signal handler. `run` returns within a poll interval."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Serve until `stop()` is called."""
+        """Serve until `stop()` is called. Raises `SettingsError` when metrics cannot be served."""
+        serving(self._meter, self._settings)
+        with counting_logs(self._meter):
+            self._run()
+
+    def _run(self) -> None:
         self._publisher.start()
         self._sweeper.start()
         self._heart.start()
@@ -127,6 +141,7 @@ class Relay:
                         self._limit(connection)
                     looks = self._look(connection)
                     self._heart.worked()
+                    self._metering.looked()
                     if not self._issue_where_due(connection, looks):
                         self._sleep(connection, looks)
                 store.wake(connection, self._id)
@@ -223,6 +238,7 @@ class Relay:
             statement=STATEMENTS[lane.taking][1],
         )
         self._reached(Step.ISSUED)
+        self._metering.issued(lane.name, len(issued.batches))
         lane.note(issued)
         self._publisher.publish([ticket(batch, lane.name) for batch in issued.batches])
         return len(issued.batches)

@@ -19,6 +19,8 @@ from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from atum_producers.publisher import Publisher
     from atum_schema.database import Connection
     from atum_schema.settings import Settings
@@ -34,8 +36,16 @@ _AT_ONCE: Final = 500
 _ROUNDS: Final = 4
 
 
+def _unheard(swept: sweep_store.Swept) -> None:
+    """Do nothing with what a round came to."""
+    del swept
+
+
 class Sweeper(threading.Thread):
-    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters."""
+    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters.
+
+    `swept` is told what each round came to; it must not raise.
+    """
 
     def __init__(
         self,
@@ -43,6 +53,7 @@ class Sweeper(threading.Thread):
         publisher: Publisher,
         stopping: threading.Event,
         reached: Reached = go_on,
+        swept: Callable[[sweep_store.Swept], None] = _unheard,
     ) -> None:
         super().__init__(name="atum-sweeper", daemon=True)
         self._settings = settings
@@ -50,6 +61,7 @@ class Sweeper(threading.Thread):
         self._watch = Watch()
         self._stopping = stopping
         self._reached = reached
+        self._swept = swept
         self._complaints = Seldom()
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
@@ -113,6 +125,7 @@ class Sweeper(threading.Thread):
             settle_s=self._settings.settle_schedule[0],
             reached=self._reached,
         )
+        self._swept(swept)
         if swept.reissued:
             log.warning(
                 "sweeper: the mails of %d batches wait again, their workers stopped before posting",

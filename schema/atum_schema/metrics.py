@@ -8,6 +8,7 @@ has a registry and a port of its own (docs/decisions.md).
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,20 +18,23 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 
 from atum_schema import metrics_catalogue as catalogue
 from atum_schema.errors import SettingsError
 from atum_schema.metrics_family import Family, Kind
+from atum_schema.metrics_histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from atum_schema.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MOST_SERIES: Final = 1000
 """Series that a process may expose, fewer than that: a scrape holds the interpreter's lock."""
@@ -51,6 +55,9 @@ class Child(Protocol):
     def observe(self, amount: float) -> None:
         """Note a value; histograms only."""
 
+    def observe_many(self, values: Mapping[float, int]) -> None:
+        """Note values, each so many times; histograms only."""
+
 
 class Meter:
     """The registry of one process. Thread-safe. Raises `KeyError` for a family that its part does not expose.
@@ -61,6 +68,8 @@ class Meter:
 
     def __init__(self, part: str, *, values: Mapping[str, Iterable[str]] | None = None) -> None:
         self.part = part
+        # Twice the series, and names that no catalogue has: when a counter began is of no use to Prometheus.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=False)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -79,7 +88,8 @@ class Meter:
         child = self._children.get(key)
         if child is None:
             metric = self._metrics[family.name]
-            child = self._children.setdefault(key, metric.labels(*key[1]) if family.labels else metric)
+            labelled = family.labels or family.kind is Kind.HISTOGRAM
+            child = self._children.setdefault(key, metric.labels(*key[1]) if labelled else metric)
         return child
 
     def ask(self, family: Family, read: Callable[[], float], **labels: str) -> None:
@@ -93,9 +103,11 @@ class Meter:
         return int(server.server_port)
 
     def _make(self, family: Family) -> Any:
-        options: dict[str, Any] = {"labelnames": family.labels, "registry": self.registry}
         if family.kind is Kind.HISTOGRAM:
-            return Histogram(family.full_name, family.help, buckets=family.buckets, **options)
+            histogram = Histogram(family.full_name, family.help, labels=family.labels, bounds=family.buckets)
+            self.registry.register(histogram)
+            return histogram
+        options: dict[str, Any] = {"labelnames": family.labels, "registry": self.registry}
         make = Counter if family.kind is Kind.COUNTER else Gauge
         return make(family.full_name, family.help, **options)
 
@@ -107,14 +119,17 @@ class Meter:
 
 
 def serving(meter: Meter, settings: Settings) -> int | None:
-    """Serve the metrics of a part where the settings say so; give the port, None if they are served nowhere.
+    """Serve the metrics of a part where the settings say so, and say where; give the port, None if they are served nowhere.
 
     Raises `SettingsError` when the port is taken or the address is not this machine's.
     """
     if settings.metrics_port is None:
         return None
+    host = settings.metrics_host
     try:
-        return meter.serve(settings.metrics_host, settings.metrics_port)
+        port = meter.serve(host, settings.metrics_port)
     except OSError as error:
-        place = f"{settings.metrics_host}:{settings.metrics_port}"
+        place = f"{host}:{settings.metrics_port}"
         raise SettingsError(f"ATUM_METRICS_PORT: cannot serve metrics on {place}: {error.strerror}") from None
+    log.info("%s: metrics on http://%s:%d/metrics", meter.part, f"[{host}]" if ":" in host else host, port)
+    return port

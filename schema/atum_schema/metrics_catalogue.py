@@ -35,7 +35,7 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "task_result": ("done", "failed"),
     "published": ("confirmed", "refused", "returned", "unwritten", "uncertain"),
     # Not "job": Prometheus calls so what it scrapes.
-    "job_result": ("stored", "rejected", "later"),
+    "job_result": ("stored", "known", "rejected", "later"),
     "webhook": (
         "stored",
         "duplicate",
@@ -145,7 +145,7 @@ ERROR_CODES: Final = _counter(
 )
 RETRIES: Final = _counter(
     "retries_scheduled_total",
-    "Mails that are tried again later, by whether the attempt is charged to them.",
+    "Mails that are tried again after an attempt, by whether it is charged to them.",
     WORKER,
     "lane",
     "charged",
@@ -159,9 +159,9 @@ FIRST_ATTEMPT_DELAY: Final = _histogram(
 )
 TICKETS: Final = _counter(
     "tickets_total",
-    "Tickets and overdue batches taken up, by what came of it: 'stale' was done by another, 'emptied' had no mail left.",
+    "Tickets and overdue batches taken up, by what came of it: 'stale' was done by another, 'emptied' had no mail left, "
+    "'given_up' is taken up again later.",
     WORKER,
-    "lane",
     "ticket",
 )
 INFLIGHT: Final = _gauge(
@@ -196,7 +196,7 @@ LAST_LOOK: Final = _gauge(
 )
 SWEPT: Final = _counter(
     "batches_swept_total",
-    "Batches that the sweeper brought back: a claim or a POST that nobody ended in time.",
+    "Batches that the sweeper took from who held them: a claim or a POST that nobody ended in time.",
     RELAY,
 )
 CONNECTED: Final = _gauge(
@@ -209,7 +209,7 @@ BROKER_CONNECTIONS: Final = _counter(
 # Intake.
 JOBS: Final = _counter(
     "intake_jobs_total",
-    "Jobs of mail.intake, by what became of them; 'later' are offered again in the next transaction.",
+    "Jobs of mail.intake, by what became of them: 'known' were stored before, 'later' are offered again in the next transaction.",
     INTAKE,
     "job_result",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
@@ -146,7 +146,7 @@ class AlertSettings(BaseModel):
         if value is not None:
             parts = urlsplit(value.get_secret_value())
             # The value itself is a secret: who knows it can post.
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
+            if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_good_port(parts):
                 raise ValueError("must be an http or https URL")
         return value
 
@@ -166,7 +166,7 @@ class AlertSettings(BaseModel):
     def _is_email_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             parts = urlsplit(value.get_secret_value())
-            if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or not _has_good_port(parts):
                 raise ValueError("must be smtp[s]://[user:password@]host[:port]")
         return value
 
@@ -181,3 +181,11 @@ class AlertSettings(BaseModel):
             if not words:
                 raise ValueError("is empty")
         return value
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    # The error's own words would show a piece of the secret.
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False

@@ -194,6 +194,11 @@ def identity(document: Mapping[str, Any], *, trace: str | None = None) -> bytes:
     return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
 
 
+def record_and_time(document: Mapping[str, Any]) -> tuple[str | None, datetime | None]:
+    """Read only what kind of event it is and when it happened, by the provider's clock; None where it does not say."""
+    return _text(document, "RecordType"), _at(document)
+
+
 _KINDS: Final = {
     "Delivery": Kind.DELIVERED,
     "SpamComplaint": Kind.COMPLAINED,

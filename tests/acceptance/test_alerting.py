@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
-from tests.alerting import COOLDOWN_S, Watched
+from tests.watched import COOLDOWN_S, Watched
 from tests.nodes import eventually
 from tests.system import letters
 

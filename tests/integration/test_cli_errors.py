@@ -109,7 +109,7 @@ def test_a_part_that_lacks_what_it_needs_ends_at_once_and_says_what(
 def test_an_unknown_command_lists_those_there_are() -> None:
     ended = child("deliver")
     assert ended.returncode == 2
-    assert "no command 'deliver'; there are: api, api-bench, " in ended.stderr
+    assert "no command 'deliver'; there are: alerts, api, api-bench, " in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -47,7 +47,9 @@ def promtool() -> str:
 def test_promtool_finds_nothing_wrong_with_what_it_serves(place: Place, tmp_path: Path) -> None:
     place.ended(SENT, 2)
     place.ended(DEAD)
-    with started(tmp_path, ATUM_EXPORTER_DATABASE_URL=place.url) as (_, served):
+    # Its own URL goes before that of the others.
+    nobody = "postgresql://127.0.0.1:1/x"
+    with started(tmp_path, ATUM_EXPORTER_DATABASE_URL=place.url, ATUM_DATABASE_URL=nobody) as (_, served):
         shown = served.await_up()
     assert shown.of_database == OF_DATABASE
     checked = subprocess.run(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from prometheus_client import generate_latest
 
-from atum_ops.exporter.exporter import Exporter
+from atum_ops.exporter.exporter import Exporter, OfDatabase
+from atum_ops.exporter.families import Known
+from atum_ops.exporter.link import Link
+from atum_ops.exporter.reader import Reader
 from atum_schema import live
 from atum_schema import metrics_catalogue as m
+from atum_schema.metrics import Meter
 from atum_schema.migrate import migrate
 from tests.command_line import DEAD, SENT
 from tests.exporting import OF_DATABASE, Scraped, loaded, serving
@@ -35,8 +41,6 @@ def test_everything_of_the_catalogue_is_there_after_the_first_reading(place: Pla
 
 
 def test_before_the_first_reading_it_is_down_and_shows_only_itself(database_url: str) -> None:
-    from prometheus_client import generate_latest
-
     shown = Scraped(generate_latest(Exporter(loaded(database_url)).meter.registry).decode())
     own = {family.full_name for family in m.FAMILIES if "exporter" in family.parts} - OF_DATABASE
     assert shown.of_database == set()
@@ -58,6 +62,31 @@ def test_it_reads_again_and_shows_what_has_changed(place: Place) -> None:
         served.await_up()
         place.ended(DEAD)
         assert eventually(lambda: served.scrape().value(m.DEAD) == 1)
+
+
+def test_it_reads_no_more_often_than_once_per_period(database_url: str) -> None:
+    with serving(loaded(database_url)) as served:
+        begun = time.monotonic()
+        first = served.await_up().value(m.EXPORTER_READINGS)
+        assert eventually(lambda: served.scrape().value(m.EXPORTER_READINGS) >= first + 3)
+        readings = served.scrape().value(m.EXPORTER_READINGS)
+        assert readings - first <= time.monotonic() - begun + 1
+
+
+def test_a_reading_that_nobody_has_followed_up_is_shown_for_half_a_minute(database_url: str) -> None:
+    now = [1000.0]
+    configured, meter = loaded(database_url), Meter("exporter")
+    with Link(database_url) as link:
+        reader = Reader(link, configured, meter, clock=lambda: now[0])
+        registry = meter.registry
+        registry.register(OfDatabase(reader.current, Known.of(configured)))
+        reader.read()
+        shown = []
+        for at in (1000.0, 1030.0, 1030.1):
+            now[0] = at
+            scraped = Scraped(generate_latest(registry).decode())
+            shown.append((scraped.value(m.EXPORTER_UP), scraped.of_database))
+    assert shown == [(1, OF_DATABASE), (1, OF_DATABASE), (0, set())]
 
 
 def test_a_threshold_that_operators_change_is_shown_without_a_restart(place: Place) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atum_ops.exporter.last import Last, current, stale_after_s
+from atum_ops.exporter.last import Last, current, pause_s, stale_after_s
 from atum_ops.exporter.words import words
 from atum_ops.signals.snapshot import Snapshot
 
@@ -30,6 +30,17 @@ def test_a_reading_is_stale_after_three_periods_and_not_before_half_a_minute(
     every_s: float, stale_s: float
 ) -> None:
     assert stale_after_s(every_s) == pytest.approx(stale_s)
+
+
+@given(st.floats(1, 300), st.floats(0, 10))
+def test_readings_are_a_period_apart_and_never_take_more_than_half_of_the_time(
+    every_s: float, took_s: float
+) -> None:
+    pause = pause_s(every_s, took_s)
+    assert took_s + pause >= every_s * 0.999
+    assert pause >= took_s
+    # However slow they are, the last one is still good when the next one comes.
+    assert 2 * took_s + pause <= stale_after_s(every_s)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ The stock command line works with it: ``dramatiq atum_workers.app:setup``.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from functools import partial
@@ -15,17 +16,25 @@ import dramatiq
 from dramatiq.middleware import Middleware
 
 from atum_schema import database, restore, settings, topology
+from atum_schema import metrics_catalogue as catalogue
+from atum_schema.errors import SettingsError
 from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR, REVIVE_ACTOR
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import Live
+from atum_schema.metrics import Meter, serving
+from atum_schema.metrics_broker import BrokerMetering
+from atum_schema.metrics_logs import LogCounter
+from atum_schema.metrics_pools import watch_pools
 from atum_schema.restore import Watch
 from atum_schema.seldom import quieten
+from atum_schema.standing import Standing
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers import smtp
 from atum_workers.broker import TicketBroker
 from atum_workers.delivering import delivery
 from atum_workers.flow_reporter import FlowReporter
 from atum_workers.maintain import Maintenance
+from atum_workers.metering import Metering, worker_meter
 from atum_workers.postmark import Postmark
 from atum_workers.postmark_api import PostmarkApi
 from atum_workers.pull import OVERDUE_LANE, OVERDUE_SEARCHES, OVERDUE_TASKS, Puller
@@ -36,11 +45,15 @@ from atum_workers.settling import SettlePolicy
 from atum_workers.tasks import tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg_pool import ConnectionPool
 
     from atum_schema.database import Connection
     from atum_schema.settings import Settings
     from atum_workers.deliver import Delivery
+
+log = logging.getLogger(__name__)
 
 RECONCILERS: Final = 2
 """Threads that search the provider for unknown mails, per process."""
@@ -58,15 +71,17 @@ def setup() -> None:
     dramatiq.set_broker(build(settings.load()))
 
 
-def build(configured: Settings, *, reached: Reached = go_on) -> TicketBroker:
+def build(configured: Settings, *, reached: Reached = go_on, meter: Meter | None = None) -> TicketBroker:
     """Build a broker with the actors declared. Nothing is opened before a worker boots.
 
-    `reached` is told the steps of every delivery and every round of searches.
+    `reached` is told the steps of every delivery and every round of searches. `meter` is a `worker_meter` that the caller
+    serves; without one, metrics are served as soon as a worker boots, where that port is free.
 
     Raises `SettingsError` when something that a worker needs is missing or wrong.
     """
-    runtime = Runtime(configured, reached)
+    runtime = Runtime(configured, reached, meter)
     broker = TicketBroker(configured.need_amqp_url(), middleware=[runtime])
+    runtime.consume_from(broker)
     for lane in configured.lane_names:
         broker.declare_queue(topology.deliver_queue(lane))
     first_queue = topology.deliver_queue(configured.lane_names[0])
@@ -88,8 +103,13 @@ class Runtime(Middleware):
     Dramatiq forks before it boots workers, so nothing may be open earlier.
     """
 
-    def __init__(self, configured: Settings, reached: Reached = go_on) -> None:
+    def __init__(self, configured: Settings, reached: Reached = go_on, meter: Meter | None = None) -> None:
         self._settings = configured
+        self._serves = meter is None
+        self._meter = meter or worker_meter(configured)
+        self._metering = Metering(self._meter, configured.lane_names)
+        self._consumed: set[str] = set()
+        self._standing: Callable[[], Standing] = lambda: Standing.AWAY
         self._live = Live(configured)
         self._reached = reached
         self._keyring = configured.keyring()
@@ -108,6 +128,11 @@ class Runtime(Middleware):
         self._busy: Counter[str] = Counter()
         self._busy_lock = threading.Lock()
         self._workers = 0
+
+    def consume_from(self, broker: TicketBroker) -> None:
+        """Watch the consumers of this broker."""
+        self._standing = lambda: broker.standing(self._consumed)
+        broker.opened = BrokerMetering(self._meter, self._standing).opened
 
     def deliver(self, batch: str) -> None:
         """Actor: deliver the batch of a ticket. Has no retries: Postgres issues lost tickets again."""
@@ -134,7 +159,11 @@ class Runtime(Middleware):
         self._revival.revive(*args)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        del broker, worker
+        queues = set(worker.consumer_whitelist or broker.queues)
+        self._consumed |= queues
+        for lane in self._settings.lane_names:
+            if topology.deliver_queue(lane) in queues:
+                self._meter.of(catalogue.THREADS, lane=lane).inc(worker.worker_threads)
         self._workers += 1
         if self._delivery is None:
             self._open()
@@ -198,9 +227,21 @@ class Runtime(Middleware):
         if self._heart is not None:
             self._heart.worked()
 
+    def _show(self) -> None:
+        """Serve metrics in a process whose command knows nothing of them. Dramatiq may have started several."""
+        logging.getLogger().addHandler(LogCounter(self._meter))
+        try:
+            serving(self._meter, self._settings)
+        except SettingsError as error:
+            log.error("worker: %s; going on without them", error)  # noqa: TRY400 (the message says it all)
+
     def _open(self) -> None:
         configured = self._settings
-        self._heart = Heartbeat(configured.database_url.get_secret_value(), "worker")
+        if self._serves:
+            self._show()
+        self._heart = Heartbeat(
+            configured.database_url.get_secret_value(), "worker", broker=lambda: self._standing().value
+        )
         self._heart.start()
         size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + REVIVERS + 4
         pool = database.pool(
@@ -209,6 +250,7 @@ class Runtime(Middleware):
             size=size,
             check=self._check,
         )
+        watch_pools(self._meter, [pool])
         pool.open()
         provider = Postmark(base_url=configured.postmark_url, token=self._token, reached=self._reached)
         self._reporter = FlowReporter(pool, lambda: self._live.now.flow_policy)
@@ -224,6 +266,7 @@ class Runtime(Middleware):
             answered=self._reporter.report,
             marked=self._watch.note,
             reached=self._noting,
+            observer=self._metering,
         )
         self._reconciliation = self._make_reconciliation(pool, provider)
         self._api = PostmarkApi(base_url=configured.postmark_url, token=self._token)
@@ -259,6 +302,7 @@ class Runtime(Middleware):
             request_timeout_s=configured.request_timeout_s,
             round_lease_s=configured.posting_lease_s,
             reached=self._reached,
+            searched=self._metering.searched,
         )
 
     def _make_maintenance(self, pool: ConnectionPool[Connection], api: PostmarkApi) -> Maintenance:
@@ -266,6 +310,7 @@ class Runtime(Middleware):
             pool=pool,
             tasks=tasks(self._live, pool=pool, api=api, keyring=self._keyring),
             stopping=self._stopping.is_set,
+            ran=self._metering.ran,
         )
 
     def _make_pullers(

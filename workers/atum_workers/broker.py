@@ -15,7 +15,7 @@ What the stock broker does differently, and why it is changed here:
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pika
@@ -23,9 +23,10 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import ConnectionClosed
 
 from atum_schema import topology
+from atum_schema.standing import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from dramatiq.middleware import Middleware
 
@@ -37,6 +38,10 @@ class TicketBroker(RabbitmqBroker):
 
     def __init__(self, amqp_url: str, *, middleware: list[Middleware] | None = None) -> None:
         super().__init__(url=amqp_url, confirm_delivery=True, middleware=middleware or [])
+        #: The consumers that are at work, by queue.
+        self.attached: dict[str, TicketConsumer] = {}
+        #: Called after each connection of a consumer.
+        self.opened: Callable[[], None] = _nothing
         parameters = pika.URLParameters(amqp_url)
         # Without these a blocked or half-open connection would be waited for without end.
         parameters.heartbeat = 15
@@ -48,6 +53,10 @@ class TicketBroker(RabbitmqBroker):
     @property
     def consumer_class(self) -> type[_RabbitmqConsumer]:
         return TicketConsumer
+
+    def standing(self, queues: Collection[str]) -> Standing:
+        """How a process fares that consumes these queues. It publishes nothing, so it is told of no alarm."""
+        return Standing.CONNECTED if self.attached.keys() >= set(queues) else Standing.AWAY
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
         """Declare a queue, and no delay queue beside it."""
@@ -82,6 +91,8 @@ class TicketConsumer(_RabbitmqConsumer):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)  # type: ignore[no-untyped-call]
         self.iterator = self._readable(self.iterator)
+        self.broker.attached[self.queue_name] = self
+        self.broker.opened()
 
     def _readable(self, deliveries: Iterator[Any]) -> Iterator[Any]:
         for method, properties, body in deliveries:
@@ -95,13 +106,25 @@ class TicketConsumer(_RabbitmqConsumer):
     def __next__(self) -> Any:
         try:
             message = super().__next__()  # type: ignore[no-untyped-call]
+        except ConnectionClosed:
+            self._detach()
+            raise
         except StopIteration:
+            self._detach()
             self.broker.queues_pending.add(self.queue_name)
             cancelled = RuntimeError("the broker cancelled the consumer")
             raise ConnectionClosed(cancelled) from None  # type: ignore[no-untyped-call]
         if message is not None:
             message.owner = self
         return message
+
+    def close(self) -> None:
+        self._detach()
+        super().close()  # type: ignore[no-untyped-call]
+
+    def _detach(self) -> None:
+        if self.broker.attached.get(self.queue_name) is self:
+            del self.broker.attached[self.queue_name]
 
     def ack(self, message: Any) -> None:
         if message.owner is self:
@@ -126,7 +149,11 @@ def is_for(queue: str, body: bytes) -> bool:
     )
 
 
-_FIELDS = {
+def _nothing() -> None:
+    """Do nothing with a connection."""
+
+
+_FIELDS: Final = {
     "queue_name": str,
     "actor_name": str,
     "args": list,

@@ -33,6 +33,7 @@ from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers import proof, render, results, sparing, sparing_store, store
 from atum_workers.deadline import Deadline
+from atum_workers.observing import Observer, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,6 +127,8 @@ class Delivery:
     reached: Reached = go_on
     #: … which takes its own; None where this worker knows none.
     smtp: Provider | None = None
+    #: Sees what it comes to.
+    observer: Observer = field(default_factory=Observer)
 
     def deliver(self, batch: UUID) -> None:
         """Deliver one batch; returns when its outcomes are committed, or when there is nothing to do.
@@ -141,13 +144,12 @@ class Delivery:
                 raise
             if self.complaints.due():
                 log.warning("ticket of batch %s is given up: database: %s", batch, type(error).__name__)
-            return
-        if ready is None:
+            ready = Ticket.GIVEN_UP
+        if isinstance(ready, Ticket):
+            self.observer.ticket(ready)
             return
         self.reached(Step.MARKED)
-        began = time.monotonic()
-        outcomes = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
-        self.answered(ready.lane, ready.account, outcomes, began)
+        outcomes = self._post(ready)
         self.reached(Step.ANSWERED)
         policy = self.policy()
         written = [
@@ -157,10 +159,26 @@ class Delivery:
             for letter, outcome in zip(ready.letters, outcomes, strict=True)
         ]
         self.reached(Step.RECORDING)
-        self._record(batch, ready.token, written)
+        if self._record(batch, ready.token, written):
+            self.observer.recorded(ready.lane, written)
         self.reached(Step.RECORDED)
 
-    def _begin(self, batch: UUID) -> Ready | None:
+    def _post(self, ready: Ready) -> list[Outcome]:
+        """Make the one POST, and tell everybody who wants to know what it came to."""
+        self.observer.posting(ready.lane)
+        began = time.monotonic()
+        try:
+            outcomes = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
+        finally:
+            seconds = time.monotonic() - began
+            self.observer.posted(ready.lane)
+        self.answered(ready.lane, ready.account, outcomes, began)
+        self.observer.ticket(Ticket.POSTED)
+        items = [letter.item for letter in ready.letters]
+        self.observer.answered(ready.lane, ready.account, items, outcomes, seconds)
+        return outcomes
+
+    def _begin(self, batch: UUID) -> Ready | Ticket:
         """Claim and mark under a new token and a new deadline."""
         token = new_token()
         deadline = Deadline.start(self.request_timeout_s)
@@ -176,19 +194,21 @@ class Delivery:
             self._release_unposted(batch, token)
             raise
 
-    def _prepare(self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline) -> Ready | None:
-        """Claim, drop what expired, render, mark; give what is to be posted now."""
+    def _prepare(
+        self, connection: Connection, batch: UUID, token: UUID, deadline: Deadline
+    ) -> Ready | Ticket:
+        """Claim, drop what expired, render, mark; give what is to be posted now, or why nothing is."""
         items = store.claim(
             connection, batch=batch, token=token, worker=self.worker, lease_s=self.claim_lease_s
         )
         if not items:
             log.debug("ticket of batch %s is stale", batch)
-            return None
+            return Ticket.STALE
         self.reached(Step.CLAIMED)
         provider = self.smtp if items[0].account == SMTP else self.provider
         if provider is None:
             self._send_back(connection, batch, token, items)
-            return None
+            return Ticket.EMPTIED
         letters: dict[UUID, Letter] = {}
         taken_out: list[Move] = []
         for item in items:
@@ -205,7 +225,7 @@ class Delivery:
         self.reached(Step.MARKING)
         marked = self._mark(connection, batch, token, deadline, letters)
         if marked is None:
-            return None
+            return Ticket.GIVEN_UP if letters else Ticket.EMPTIED
         posted = [letters[mail_id] for mail_id in marked.mail_ids]
         return Ready(
             token=token,
@@ -225,6 +245,7 @@ class Delivery:
         alone = len(items) == 1
         moved = [results.elsewhere(item, batch, after_s=_ELSEWHERE_S, alone=alone) for item in items]
         store.take_out(connection, batch=batch, token=token, mails=moved)
+        self.observer.sent_back()
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:
@@ -297,19 +318,22 @@ class Delivery:
 
         self._insist(release, patience_s=self.request_timeout_s)
 
-    def _record(self, batch: UUID, token: UUID, results: list[store.Result]) -> None:
-        """Commit the outcomes; an answer in hand is proof, so a database that is away is waited for."""
-        self._insist(
+    def _record(self, batch: UUID, token: UUID, results: list[store.Result]) -> bool:
+        """Commit the outcomes; an answer in hand is proof, so a database that is away is waited for.
+
+        False where they came late: then only what they prove counts.
+        """
+        return self._insist(
             lambda: self._record_once(batch, token, results),
             patience_s=self.record_patience_s,
         )
 
-    def _record_once(self, batch: UUID, token: UUID, results: list[store.Result]) -> None:
+    def _record_once(self, batch: UUID, token: UUID, results: list[store.Result]) -> bool:
         with self.pool.connection() as connection:
-            if not store.record(
-                connection, batch=batch, token=token, results=results, recording=self.recording
-            ):
-                proof.late(connection, batch=batch, results=results, drop_content=self.recording.drop_content)
+            if store.record(connection, batch=batch, token=token, results=results, recording=self.recording):
+                return True
+            proof.late(connection, batch=batch, results=results, drop_content=self.recording.drop_content)
+            return False
 
     def _insist(self, work: Callable[[], T], *, patience_s: float) -> T:
         """Repeat a transaction until it commits; gives up with the last error after `patience_s` seconds."""
@@ -322,5 +346,6 @@ class Delivery:
                     raise
                 if self.complaints.due():
                     log.warning("database: %s; trying again", type(error).__name__)
+                self.observer.repeating()
                 time.sleep(pause)
         raise AssertionError("unreachable: the pauses never end")

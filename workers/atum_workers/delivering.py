@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from atum_schema.heartbeat import process_name
 from atum_schema.steps import Reached, go_on
 from atum_workers.deliver import Delivery
+from atum_workers.observing import Observer
 from atum_workers.retry import RetryPolicy
 from atum_workers.store import Recording
 
@@ -43,8 +44,9 @@ def delivery(
     answered: Callable[[str, str, list[Outcome], float], None],
     marked: Callable[[int], None],
     reached: Reached = go_on,
+    observer: Observer | None = None,
 ) -> Delivery:
-    """Put a delivery together; `answered`, `marked` and `reached` are those of `Delivery`.
+    """Put a delivery together; `answered`, `marked`, `reached` and `observer` are those of `Delivery`.
 
     Retries follow the settings of the moment, everything else those of the start.
     """
@@ -68,4 +70,5 @@ def delivery(
         answered=answered,
         marked=marked,
         reached=reached,
+        observer=observer or Observer(),
     )

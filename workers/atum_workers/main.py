@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 from dramatiq.worker import Worker
 
 from atum_schema import topology
+from atum_schema.metrics import serving
+from atum_schema.metrics_logs import counting_logs
 from atum_schema.steps import Reached, go_on
 from atum_workers.app import MAINTAINERS, RECONCILERS, REVIVERS, build
+from atum_workers.metering import worker_meter
 
 if TYPE_CHECKING:
+    from atum_schema.metrics import Meter
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,10 +31,18 @@ _LOOK_S = 0.2
 def run(settings: Settings, *, reached: Reached = go_on) -> None:
     """Serve all lanes until SIGTERM or SIGINT, then finish what is in flight within `stop_timeout_s` seconds.
 
-    A second signal ends the process at once, with exit status 3; its batches are settled by the others.
+    A second signal ends the process at once, with exit status 3; its batches are settled by the others. Raises
+    `SettingsError` when something that a worker needs is missing or wrong, or metrics cannot be served.
     """
+    meter = worker_meter(settings)
+    with counting_logs(meter):
+        _run(settings, reached, meter)
+
+
+def _run(settings: Settings, reached: Reached, meter: Meter) -> None:
     stop = _on_signals()
-    broker = build(settings, reached=reached)
+    broker = build(settings, reached=reached, meter=meter)
+    serving(meter, settings)
     threads = {topology.deliver_queue(lane): settings.threads for lane in settings.lane_names}
     threads[topology.RECONCILE] = RECONCILERS
     threads[topology.MAINTAIN] = MAINTAINERS

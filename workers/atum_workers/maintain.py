@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 5.0
+
+
+class Ran(Protocol):
+    """Who is told of a run of a task."""
+
+    def __call__(self, task: str, *, failed: bool) -> None:
+        """Note whether it has failed."""
+
+
+def _unheard(task: str, *, failed: bool) -> None:
+    """Do nothing with a run."""
+    del task, failed
 
 
 class LeaseLost(Exception):
@@ -61,6 +73,8 @@ class Maintenance:
     stopping: Callable[[], bool]
     #: Whether it is time to say again that the database is away.
     complaints: Seldom = field(default_factory=Seldom)
+    #: Told each task that was done or has failed; must not raise.
+    ran: Ran = _unheard
 
     def maintain(self, task_id: UUID) -> None:
         """Do a task if nobody is at it. What fails is said in the table and in the log, and tried again soon.
@@ -96,6 +110,7 @@ class Maintenance:
                 # What it says may quote an event.
                 place = "".join(traceback.format_tb(error.__traceback__))
                 log.error("maintain: %s failed: %s\n%s", begun.name, failure, place)  # noqa: TRY400
+        self.ran(begun.name, failed=failure is not None)
         with self.pool.connection() as connection:
             maintenance.end(connection, begun.token, due_s=due_s, failure=failure)
 

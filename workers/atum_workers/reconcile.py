@@ -63,6 +63,11 @@ class Round:
     found: tuple[Found, ...] = ()
 
 
+def unheard(found: Round) -> None:
+    """Do nothing with what a round came to."""
+    del found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
     """Everything that settling needs; built once, used by all threads."""
@@ -79,6 +84,8 @@ class Reconciliation:
     #: Seconds for which a round belongs to whoever began it.
     round_lease_s: float
     reached: Reached = go_on
+    #: Told what the searches of a round came to; must not raise.
+    searched: Callable[[Round], None] = unheard
 
     def reconcile(self, batch: UUID) -> None:
         """Make one round for the batch if its search is due; returns when what follows is committed.
@@ -100,6 +107,7 @@ class Reconciliation:
         self.reached(Step.SEARCHING)
         found = self._search(begun, mails, controls)
         self.reached(Step.SEARCHED)
+        self.searched(found)
         with self.pool.connection() as connection:
             proven = self._prove(connection, mails, found)
             self.reached(Step.PROVEN)

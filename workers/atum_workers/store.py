@@ -34,6 +34,8 @@ class Item(NamedTuple):
     body: bytes | None
     #: Of its batch.
     account: str
+    #: 1, and more after a replay.
+    cycle: int
 
 
 # Losing this commit in a crash gives the batch back as issued, which is right: nothing was posted under it.
@@ -48,7 +50,7 @@ claimed AS (
     RETURNING mail_ids, account
 )
 SELECT m.id AS mail_id, m.status, m.attempts, m.tries, coalesce(m.expires_at <= clock_timestamp(), false) AS expired,
-       m.expires_at, c.key_id, c.body, claimed.account
+       m.expires_at, c.key_id, c.body, claimed.account, m.cycle
 FROM claimed
 CROSS JOIN unnest(claimed.mail_ids) WITH ORDINALITY AS u(id, place)
 JOIN atum.mail m ON m.id = u.id

@@ -36,8 +36,8 @@ _HEAD: Final = (
 _OF_ROUTE: Final = (
     "The cooldown has two halves. keep_firing_for in the rules keeps an alert for so long after its condition has ended, so that",
     "a flap tells nobody anything. repeat_interval repeats an alert that stays. Alertmanager looks at it once every",
-    "group_interval, so the cooldown is a multiple of that: else it would be rounded up to one. A repeat never comes before the",
-    "cooldown, and at most one group_interval after it, since it counts from when the last notice was out.",
+    "group_interval, so the cooldown is a multiple of that: else it would be rounded up to one. Where sending a notice took",
+    "long, the next one comes one group_interval later; it never comes sooner.",
 )
 _OF_INHIBITION: Final = (
     "Who is told of the cause is not told of what follows from it. AtumMuting is there while the condition of its source is met;",

@@ -82,14 +82,14 @@ def _failures(settings: Settings) -> list[Alert]:
         name: str, severity: Severity, threshold: float, long: str, short: str, for_s: int, summary: str
     ) -> Alert:
         slow_one = q.failure_percent(m.RECENT, long, least=FEW)
-        quick_one = q.failure_percent(m.RECENT, short, least=1)
+        quick_one = q.failures_reach(m.RECENT, short, threshold)
         return Alert(
             name=name,
             severity=severity,
             area=Area.FAILURES,
             summary=summary,
             description=f'{{{{ $value | printf "%.2f" }}}} % failed in {long}, and as many in {short}; the threshold is {q.number(threshold)} %.',
-            expr=f"{slow_one} >= {q.number(threshold)} and {quick_one} >= {q.number(threshold)}",
+            expr=f"{slow_one} >= {q.number(threshold)} and {quick_one}",
             for_s=for_s,
             threshold=threshold,
             unit="percent",

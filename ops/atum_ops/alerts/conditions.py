@@ -40,12 +40,17 @@ def burn(long: str, short: str, threshold: float, *, least: int) -> Look:
 
     def look(now: Snapshot) -> float | None:
         slow = failure_percent(now, long, least=least)
-        quick = failure_percent(now, short, least=1)
-        if slow is None or quick is None or slow < threshold or quick < threshold:
+        if slow is None or slow < threshold or not failures_reach(now, short, threshold):
             return None
         return slow
 
     return of_now(look)
+
+
+def failures_reach(now: Snapshot, period: str, percent: float) -> bool:
+    """Whether so many percent or more of what finished in a period failed, and at least one mail did."""
+    failed = now.recently(period, *FAILED)
+    return failed > 0 and 100 * failed >= percent * now.recently(period, "finished")
 
 
 def percent_of_sent(now: Snapshot, result: str, *, least: int, few: int = 1) -> float | None:

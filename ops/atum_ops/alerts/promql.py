@@ -50,6 +50,13 @@ def failure_percent(recent: Family, period: str, *, least: int) -> str:
     return f"100 * {failed} / (({finished} >= {failed} or {failed}) >= {least})"
 
 
+def failures_reach(recent: Family, period: str, percent: float) -> str:
+    """Give something while so many percent or more of what finished in a period failed, and at least one mail did."""
+    failed = total(recent, period=period, result="|".join(FAILED))
+    finished = total(recent, period=period, result="finished")
+    return f"100 * ({failed} > 0) >= {number(percent)} * {finished}"
+
+
 def percent(recent: Family, result: str, *, period: str, least: int, few: int = 1) -> str:
     """Give the percent of mails that came to a result, of those that were sent in a period, once `least` were."""
     part = total(recent, period=period, result=result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from atum_ops.cli import alerts_telling
 from atum_ops.cli.alerts_render import render
 
 
@@ -12,4 +13,11 @@ def alerts() -> None:
     """Alerts: render them for Prometheus, or watch and tell without it."""
 
 
-alerts.add_command(render)
+for command in (
+    render,
+    alerts_telling.watch,
+    alerts_telling.test,
+    alerts_telling.status,
+    alerts_telling.history,
+):
+    alerts.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atum_ops import leash
-from atum_ops.cli.parts import log_to_stderr
+from atum_ops.cli.parts import given, log_to_stderr, metrics_port
 from atum_schema import settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 65_535),
     help="Port to listen on (default: ATUM_API_PORT, 8025, or ATUM_WEBHOOK_PORT, 8026).",
 )
-def api(only: str, host: str | None, port: int | None) -> None:
+@metrics_port
+def api(only: str, host: str | None, port: int | None, metrics_port: int | None) -> None:
     """Take mail by HTTP: the own API and the Postmark-compatible one. Run as many as you like.
 
     With --only webhooks it takes what the provider tells of mails instead, at ATUM_WEBHOOK_PATH, and nothing else.
@@ -47,23 +48,35 @@ def api(only: str, host: str | None, port: int | None) -> None:
     log_to_stderr()
     leash.hold()
     prefix, serve = ("webhook", _serve_webhooks) if only == "webhooks" else ("api", _serve_api)
-    given = {f"{prefix}_host": host, f"{prefix}_port": port}
-    serve(settings.load(**{name: value for name, value in given.items() if value is not None}))
+    options = {f"{prefix}_host": host, f"{prefix}_port": port, "metrics_port": metrics_port}
+    serve(settings.load(**given(**options)))
 
 
 def _serve_api(loaded: Settings) -> None:
     from atum_producers.api import app, server
+    from atum_schema.metrics import Meter
 
-    server.serve(app.application(loaded), loaded, name="api", host=loaded.api_host, port=loaded.api_port)
+    meter = Meter("api")
+    server.serve(
+        app.application(loaded, meter=meter),
+        loaded,
+        meter=meter,
+        name="api",
+        host=loaded.api_host,
+        port=loaded.api_port,
+    )
 
 
 def _serve_webhooks(loaded: Settings) -> None:
     from atum_producers.api import server
     from atum_producers.webhooks import app
+    from atum_schema.metrics import Meter
 
+    meter = Meter(app.NAME)
     server.serve(
-        app.application(loaded),
+        app.application(loaded, meter=meter),
         loaded,
+        meter=meter,
         name=app.NAME,
         host=loaded.webhook_host,
         port=loaded.webhook_port,

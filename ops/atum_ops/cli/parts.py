@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import logging
 import signal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from atum_ops import leash
 from atum_schema import settings
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HELP: Final = "Port that metrics are served on; 0 is any that is free (default: ATUM_METRICS_PORT, none)."
+
+
+def metrics_port(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option that says where its metrics are served."""
+    return click.option("--metrics-port", type=click.IntRange(0, 65_535), help=_HELP)(command)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Give the settings that options have set."""
+    return {name: value for name, value in values.items() if value is not None}
+
 
 @click.command()
-def relay() -> None:
+@metrics_port
+def relay(metrics_port: int | None) -> None:
     """Move due mail into batches and publish their tickets. Run as many as you like.
 
     \b
@@ -23,11 +39,12 @@ def relay() -> None:
     from atum_producers.relay import Relay
 
     log_to_stderr()
-    run_until_signalled(Relay(settings.load()))
+    run_until_signalled(Relay(settings.load(**given(metrics_port=metrics_port))))
 
 
 @click.command()
-def intake() -> None:
+@metrics_port
+def intake(metrics_port: int | None) -> None:
     """Store the jobs that producers put into the queue mail.intake. Run as many as you like.
 
     SIGTERM finishes the transaction in hand; what is not stored stays in the queue.
@@ -39,12 +56,13 @@ def intake() -> None:
     from atum_producers.intake import Intake
 
     log_to_stderr()
-    run_until_signalled(Intake(settings.load()))
+    run_until_signalled(Intake(settings.load(**given(metrics_port=metrics_port))))
 
 
 @click.command()
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads per lane (default: ATUM_THREADS, 8).")
-def worker(threads: int | None) -> None:
+@metrics_port
+def worker(threads: int | None, metrics_port: int | None) -> None:
     """Deliver batches through Postmark. Run as many as you like.
 
     SIGTERM finishes what is in flight (at most ATUM_STOP_TIMEOUT_S seconds); a second one ends at once.
@@ -57,7 +75,7 @@ def worker(threads: int | None) -> None:
 
     log_to_stderr()
     leash.hold()
-    run(settings.load(**({} if threads is None else {"threads": threads})))
+    run(settings.load(**given(threads=threads, metrics_port=metrics_port)))
 
 
 class _Part(Protocol):

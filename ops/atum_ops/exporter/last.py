@@ -28,3 +28,8 @@ def stale_after_s(every_s: float) -> float:
 def current(last: Last, now: float, *, stale_s: float) -> Snapshot | None:
     """Give what may be shown: nothing is better than what was true once."""
     return last.snapshot if now - last.at <= stale_s else None
+
+
+def pause_s(every_s: float, took_s: float) -> float:
+    """Give the rest until the next reading: of a period, and at least as long as the last reading worked the server."""
+    return max(every_s - took_s, took_s)

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from atum_ops.exporter.last import Last, current, stale_after_s
+from atum_ops.exporter.last import Last, current, pause_s, stale_after_s
 from atum_ops.exporter.words import words
 from atum_ops.signals import store
 from atum_schema import metrics_catalogue as catalogue
@@ -79,7 +79,7 @@ class Reader(threading.Thread):
         while not self._stopping.is_set():
             began = self._clock()
             self.read()
-            self._stopping.wait(max(0.0, began + self._every_s - self._clock()))
+            self._stopping.wait(pause_s(self._every_s, self._clock() - began))
         self._link.drop()
 
     def read(self) -> None:

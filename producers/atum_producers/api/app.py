@@ -15,6 +15,7 @@ from atum_producers.api.bodies import Bodies
 from atum_producers.api.documentation import Documentation
 from atum_producers.api.health import Health
 from atum_producers.api.mails import Mails
+from atum_producers.api.metering import HttpMetering, endpoint_of
 from atum_producers.api.parts import Guard, keep_running, route
 from atum_producers.api.postmark import dialect
 from atum_producers.api.postmark.dialect import Paths
@@ -24,7 +25,10 @@ from atum_producers.api.service import Service
 from atum_producers.api.suppressions import Suppressions
 from atum_producers.api.writer import Writer
 from atum_schema import database
+from atum_schema import metrics_catalogue as catalogue
 from atum_schema.acceptance import LanePolicy
+from atum_schema.metrics import Meter
+from atum_schema.metrics_pools import watch_pools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,8 +46,12 @@ _READERS: Final = 4
 _KINDS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
 
 
-def application(settings: Settings) -> Starlette:
-    """Make the API. Nothing is opened before it is started. Raises `SettingsError`."""
+def application(settings: Settings, *, meter: Meter | None = None) -> Starlette:
+    """Make the API. Nothing is opened before it is started. Raises `SettingsError`.
+
+    It is counted by `meter`, or by one that nobody reads.
+    """
+    meter = meter or Meter("api")
     url = settings.database_url.get_secret_value()
     keyring = settings.keyring()
     writers = database.async_pool(url, name="api-writer", size=_WRITERS, configure=writer.hurry)
@@ -51,12 +59,19 @@ def application(settings: Settings) -> Starlette:
     service = Service(
         access=Access(readers),
         bodies=Bodies(timeout_s=settings.api_body_timeout_s),
-        writer=Writer(writers, key_id=keyring.active, timeout_s=settings.api_store_timeout_s),
+        writer=Writer(
+            writers,
+            key_id=keyring.active,
+            timeout_s=settings.api_store_timeout_s,
+            stored=meter.of(catalogue.MAILS_TAKEN).inc,
+        ),
         pool=readers,
         lanes=LanePolicy(names=settings.lane_names),
         keyring=keyring,
         timeout_s=settings.api_store_timeout_s,
     )
+
+    watch_pools(meter, [writers, readers])
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -71,7 +86,11 @@ def application(settings: Settings) -> Starlette:
     app = Starlette(
         routes=_routes(service),
         lifespan=lifespan,
-        middleware=[Middleware(Guard, worded=_worded, name="api"), Middleware(Paths)],
+        middleware=[
+            Middleware(HttpMetering, meter=meter, group=endpoint_of),
+            Middleware(Guard, worded=_worded, name="api"),
+            Middleware(Paths),
+        ],
         exception_handlers={Problem: _problem, Refused: _refused, HTTPException: _http},
     )
     # A redirect would name the place that the client has named, and plain HTTP where a proxy does TLS.

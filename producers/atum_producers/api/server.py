@@ -10,12 +10,15 @@ import uvicorn
 
 from atum_producers.api.protocol import Waiting, protocol
 from atum_schema.heartbeat import Heartbeat
+from atum_schema.metrics import serving
+from atum_schema.metrics_logs import counting_logs
 
 if TYPE_CHECKING:
     import socket
 
     from starlette.types import ASGIApp
 
+    from atum_schema.metrics import Meter
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,11 +43,13 @@ class Server(uvicorn.Server):
         log.info("%s: serving on http://%s:%d", self._name, self.config.host, self.config.port)
 
 
-def serve(app: ASGIApp, settings: Settings, *, name: str, host: str, port: int) -> None:
+def serve(app: ASGIApp, settings: Settings, *, meter: Meter, name: str, host: str, port: int) -> None:
     """Serve an application until SIGTERM or SIGINT; returns when everything that was taken is answered.
 
-    `name` is the server's in the log.
+    `name` is the server's in the log, and `meter` what it is counted by. Raises `SettingsError` when metrics cannot be
+    served.
     """
+    serving(meter, settings)
     waiting = Waiting(timeout_s=settings.api_head_timeout_s, connections=settings.api_connections)
     config = uvicorn.Config(
         app,
@@ -66,7 +71,7 @@ def serve(app: ASGIApp, settings: Settings, *, name: str, host: str, port: int) 
     # uvicorn raises the signal again when it has shut down: then it must not end the process with its status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)
-    with Heartbeat(settings.database_url.get_secret_value(), name) as heart:
+    with counting_logs(meter), Heartbeat(settings.database_url.get_secret_value(), name) as heart:
         Server(config, name, heart).run()
 
 

@@ -25,7 +25,7 @@ from atum_schema.script import run_async
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg_pool import AsyncConnectionPool
 
@@ -56,13 +56,29 @@ class _Waiting:
     tried: bool = False
 
 
-class Writer:
-    """Stores offers; start `run` once per connection that shall be used at a time."""
+def _unheard(mails: int) -> None:
+    """Do nothing with how many mails were stored."""
+    del mails
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection], *, key_id: str, timeout_s: float) -> None:
+
+class Writer:
+    """Stores offers; start `run` once per connection that shall be used at a time.
+
+    `stored` is told of each offer how many mails of it are new in the log, after the commit; it must not raise.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection],
+        *,
+        key_id: str,
+        timeout_s: float,
+        stored: Callable[[int], None] = _unheard,
+    ) -> None:
         self._pool = pool
         self._key_id = key_id
         self._timeout_s = timeout_s
+        self._stored = stored
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -171,6 +187,9 @@ class Writer:
             self._settle(waiting, answer)
 
     def _settle(self, waiting: _Waiting, answer: Answer) -> None:
+        if isinstance(answer, Accepted):
+            # What another request has stored has the ids of that one.
+            self._stored(sum(row.id == one for row, one in zip(waiting.offer.rows, answer.ids, strict=True)))
         if isinstance(answer, Later):
             self._enter(waiting)
         elif waiting.done.done():

@@ -10,15 +10,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from atum_producers.api.bodies import Bodies
+from atum_producers.api.metering import HttpMetering
 from atum_producers.api.parts import Guard, keep_running, route
 from atum_producers.api.writer import hurry
 from atum_producers.webhooks import access, answers, sources
 from atum_producers.webhooks.endpoint import Endpoint
 from atum_producers.webhooks.health import Health
 from atum_producers.webhooks.limits import Failures
+from atum_producers.webhooks.metering import WebhookMetering, group
 from atum_producers.webhooks.writer import Writer
 from atum_schema import database
 from atum_schema.errors import SettingsError
+from atum_schema.metrics import Meter
+from atum_schema.metrics_pools import watch_pools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,8 +43,12 @@ _CLAIMS_BYTES: Final = 100_000_000
 _HEALTH: Final = ("/healthz", "/readyz")
 
 
-def application(settings: Settings) -> ASGIApp:
-    """Make the endpoint. Nothing is opened before it is started. Raises `SettingsError`."""
+def application(settings: Settings, *, meter: Meter | None = None) -> ASGIApp:
+    """Make the endpoint. Nothing is opened before it is started. Raises `SettingsError`.
+
+    It is counted by `meter`, or by one that nobody reads.
+    """
+    meter = meter or Meter(NAME)
     path = settings.webhook_path
     if not path.startswith("/") or path in _HEALTH or not path.isprintable() or {*path} & {*"?# "}:
         raise SettingsError(
@@ -60,7 +68,9 @@ def application(settings: Settings) -> ASGIApp:
         claims=Bodies(timeout_s=timeout_s, largest=largest, budget=_CLAIMS_BYTES),
         writer=writer,
         keyring=keyring,
+        metering=WebhookMetering(meter),
     )
+    watch_pools(meter, [pool])
     health = Health(pool, writer)
 
     @asynccontextmanager
@@ -83,7 +93,7 @@ def application(settings: Settings) -> ASGIApp:
         exception_handlers={HTTPException: _http},
     )
     others.router.redirect_slashes = False
-    return Guard(_Paths(path, endpoint, others), _of_ours, name=NAME)
+    return HttpMetering(Guard(_Paths(path, endpoint, others), _of_ours, name=NAME), meter, group(path))
 
 
 class _Paths:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from atum_producers.api.bodies import Bodies
     from atum_producers.webhooks.access import Access
     from atum_producers.webhooks.limits import Failures
+    from atum_producers.webhooks.metering import WebhookMetering
     from atum_producers.webhooks.sources import Address, Sources
     from atum_producers.webhooks.writer import Writer
     from atum_schema.encryption import Keyring
@@ -56,6 +57,7 @@ class Endpoint:
     claims: Bodies
     writer: Writer
     keyring: Keyring
+    metering: WebhookMetering
     _complaints: Seldom = field(default_factory=Seldom)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +70,7 @@ class Endpoint:
         try:
             return await self._take(Request(scope, receive), dict(scope["headers"]))
         except Problem as problem:
-            self.writer.refused(_REASONS.get(problem.kind, "other"))
+            self._refused(_REASONS.get(problem.kind, "other"))
             return answers.refusal(problem.kind.status, problem.detail, headers=problem.headers)
         except ClientDisconnect:
             # Nobody reads this.
@@ -99,8 +101,9 @@ class Endpoint:
         return await self._store(body, trace=None)
 
     async def _store(self, body: bytes, *, trace: str | None) -> ASGIApp:
-        arrival = await _aside(len(body), lambda: events.arrival(body, keyring=self.keyring, trace=trace))
+        arrival, about = await _aside(len(body), lambda: events.made(body, keyring=self.keyring, trace=trace))
         new = await self.writer.store(arrival)
+        self.metering.stored(about, new=new)
         return answers.stored(duplicate=not new)
 
     def _is_inside(self, request: Request) -> bool:
@@ -117,21 +120,26 @@ class Endpoint:
         client = self._client(request)
         wait_s = self.failures.wait_s(neighbourhood(client), now=time.monotonic())
         if wait_s:
-            self.writer.refused("too many")
+            self._refused("too many")
             headers = {"Retry-After": str(math.ceil(wait_s))}
             return answers.refusal(429, "too many requests that did not show who sent them", headers=headers)
         if not self.sources.allows(client):
-            self.writer.refused("stranger")
+            self._refused("stranger")
             return answers.refusal(403, "nothing is taken from there")
-        self.writer.refused(what)
+        self._refused(what)
         if self._complaints.due():
             log.warning("webhooks: refused a request for its %s", what)
         headers = {"WWW-Authenticate": 'Basic realm="atum-mailer webhooks"'}
         return answers.refusal(401, "the credentials of this endpoint are needed", headers=headers)
 
+    def _refused(self, reason: str) -> None:
+        """Count a request that was not taken: for ever, and in this process."""
+        self.writer.refused(reason)
+        self.metering.refused(reason)
+
     def _elsewhere(self) -> ASGIApp:
         """Put off a genuine event from an address outside the list: the provider has got a new one, or a key has leaked."""
-        self.writer.refused("elsewhere")
+        self._refused("elsewhere")
         if self._complaints.due():
             log.error(
                 "webhooks: a genuine request came from outside ATUM_WEBHOOK_ALLOW; it was told to come again"

@@ -39,7 +39,7 @@ CREATE TABLE atum.alert_notice (
     name     text        NOT NULL,
     receiver text        NOT NULL,
     kind     text        NOT NULL,            -- of the last notice that it took, or of the first that it did not
-    told_at  timestamptz,                     -- when it took it: the cooldown begins there. NULL: never
+    told_at  timestamptz,                     -- when it last took one that it fires: the cooldown begins there. NULL: never
     failures integer     NOT NULL DEFAULT 0,  -- tries in a row that it did not take
     due_at   timestamptz,                     -- when it is tried again
     failure  text,                            -- why it did not take the last one; never a secret

@@ -72,9 +72,14 @@ class Paths:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _first(scope["path"]) in _SEGMENTS:
+        if scope["type"] == "http" and is_path(scope["path"]):
             scope = {**scope, "path": scope["path"].lower().rstrip("/")}
         await self._app(scope, receive, send)
+
+
+def is_path(path: str) -> bool:
+    """Whether a path is one of Postmark's API, known to us or not."""
+    return _first(path) in _SEGMENTS
 
 
 def is_spoken(scope: Scope) -> bool:

@@ -1,0 +1,114 @@
+"""E-mail, through a server that has nothing to do with this system: it has to arrive when this one is down."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from email.utils import format_datetime, localtime, make_msgid
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from atum_ops.alerts.receivers.prose import text
+from atum_ops.alerts.receivers.receiver import TIMEOUT_S, NotTaken, Receiver, words
+from atum_schema.addresses import parse_addresses
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from atum_ops.alerts.breach import Breach
+
+NAME: Final = "email"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """An SMTP server as `smtp[s]://[user:password@]host[:port]` says it."""
+
+    host: str
+    port: int
+    #: TLS from the first byte; else STARTTLS.
+    at_once: bool
+    user: str | None
+    password: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether nothing leaves this machine on the way to it."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __repr__(self) -> str:
+        return "Server(…)"
+
+
+def server(url: SecretStr) -> Server:
+    """Read the URL, which the settings have checked."""
+    parts = urlsplit(url.get_secret_value())
+    at_once = parts.scheme == "smtps"
+    return Server(
+        host=parts.hostname or "",
+        port=parts.port or (465 if at_once else 587),
+        at_once=at_once,
+        user=None if parts.username is None else unquote(parts.username),
+        password=unquote(parts.password or ""),
+    )
+
+
+def receiver(url: SecretStr, *, sender: str, recipients: str, timeout_s: float = TIMEOUT_S) -> Receiver:
+    """Make the receiver; `recipients` are addresses, separated by commas."""
+    to = server(url)
+
+    def tell(told: Breach) -> None:
+        try:
+            _send(to, message(told, sender=sender, recipients=recipients), timeout_s)
+        except smtplib.SMTPResponseException as error:
+            raise NotTaken(f"SMTP {error.smtp_code}") from None
+        except smtplib.SMTPRecipientsRefused:
+            raise NotTaken("SMTP: no recipient was taken") from None
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            raise NotTaken(words(error)) from None
+
+    return Receiver(NAME, tell)
+
+
+def message(told: Breach, *, sender: str, recipients: str) -> EmailMessage:
+    """Make the mail. `EmailMessage` refuses whatever would break out of a header."""
+    mail = EmailMessage(policy=policy.SMTP)
+    mail["From"] = sender
+    mail["To"] = recipients
+    mail["Subject"] = " ".join(told.title.split())
+    mail["Date"] = format_datetime(localtime())
+    mail["Message-ID"] = make_msgid("atum", _domain(sender))
+    # No out-of-office answers it.
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Atum-Alert"] = told.alert
+    mail.set_content(text(told))
+    return mail
+
+
+def _domain(sender: str) -> str:
+    return parse_addresses(sender)[0].email.rpartition("@")[2]
+
+
+def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
+    context = ssl.create_default_context()
+    if to.at_once:
+        connected: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, timeout=timeout_s, context=context)
+    else:
+        connected = smtplib.SMTP(to.host, to.port, timeout=timeout_s)
+    with connected as session:
+        # To a relay on this machine, whose certificate nobody has signed, only a password needs protection.
+        if not to.at_once and (to.user is not None or not to.is_here):
+            session.ehlo()
+            if not session.has_extn("starttls"):
+                raise NotTaken("SMTP: the server offers no STARTTLS")
+            session.starttls(context=context)
+        if to.user is not None:
+            session.login(to.user, to.password)
+        session.send_message(mail)

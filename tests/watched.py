@@ -1,0 +1,231 @@
+"""A system that is watched: it runs with an exporter, and a real Prometheus and Alertmanager tell a receiver of the test.
+
+Rules and configuration are those that `alerts render` gives; only their durations are made short.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple, Self
+
+import psycopg
+import psycopg.conninfo
+import yaml
+from psycopg import sql
+
+from atum_ops.simulator.config import SimulatorConfig
+from atum_ops.stack.ports import free_port
+from tests.nodes import database_at, eventually, open_directory
+from tests.prometheus_nodes import private_alertmanager, private_prometheus
+from tests.receiving import receiver
+from tests.system import ROOT, SETTLED_SOON, Part, System
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+COOLDOWN_S: Final = 10
+PASSWORD: Final = "a-password-for-tests"
+_INTERVAL_S: Final = 0.5
+
+# The least of mails is small, so that few are needed; the ages are the least that may be set.
+SETTINGS: Final = {
+    **SETTLED_SOON,
+    "ATUM_ALERT_FAILURE_RATE_LEAST": "20",
+    "ATUM_ALERT_QUEUE_BACKLOG_THRESHOLD": "30",
+    "ATUM_ALERT_OLDEST_AGE_SECONDS": "3000",
+    "ATUM_ALERT_UNKNOWN_AGE_SECONDS": "60",
+    "ATUM_EXPORTER_EVERY_S": "1",
+    "ATUM_CATCH_UP_S": "3600",
+    "ATUM_WEBHOOK_BASIC": f"postmark:{PASSWORD}",
+}
+
+
+class Notice(NamedTuple):
+    """What the receiver was told of an alert."""
+
+    #: Unix seconds.
+    at: float
+    #: The last part of the receiver's URL.
+    receiver: str
+    alert: str
+    #: `firing` or `resolved`.
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+class Watched:
+    """Context manager: all of it runs inside, and nothing of it afterwards."""
+
+    def __init__(self, database_url: str, amqp_url: str) -> None:
+        self._database_url = database_url
+        self._amqp_url = amqp_url
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            webhooks, exporter = free_port(), free_port()
+            self.webhook_url = f"http://127.0.0.1:{webhooks}/webhooks/postmark"
+            self.system = undo.enter_context(
+                System(
+                    database_url=self._database_url,
+                    amqp_url=self._amqp_url,
+                    workers=0,
+                    simulation=SimulatorConfig(time_scale=0.001, latency_ms=1),
+                    settings={
+                        **SETTINGS,
+                        "ATUM_WEBHOOK_PORT": f"{webhooks}",
+                        "ATUM_EXPORTER_PORT": f"{exporter}",
+                    },
+                )
+            )
+            self.worker = self.system.start_worker()
+            self.run("api", "--only", "webhooks")
+            self.run("exporter")
+            self.register()
+            self._receiver = undo.enter_context(receiver())
+            directory = undo.enter_context(open_directory())
+            rules = directory / "rules.yml"
+            rules.write_text(hurried_rules(self.rendered("rules")))
+            manager = undo.enter_context(
+                private_alertmanager(hurried_routes(self.rendered("alertmanager"), self._receiver.url))
+            )
+            self.prometheus = undo.enter_context(
+                private_prometheus(
+                    targets={"atum-mailer-exporter": [f"127.0.0.1:{exporter}"]},
+                    rules=[rules],
+                    alertmanager=manager.url,
+                    interval_s=_INTERVAL_S,
+                )
+            )
+            self.prometheus.wait_for_scrapes()
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def run(self, *arguments: str) -> Part:
+        """Start a part that runs for ever, and wait until it serves."""
+        return self.system.await_output(
+            self.system.start_part([sys.executable, "-m", "atum_ops", *arguments]), "serving"
+        )
+
+    def order(self, *arguments: str) -> str:
+        """Run a command to its end, which must be good; give what it says."""
+        part = subprocess.run(
+            [sys.executable, "-m", "atum_ops", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.system.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert part.returncode == 0, part.stdout + part.stderr
+        return part.stdout
+
+    def rendered(self, what: str) -> str:
+        """Give what `alerts render` makes of the settings."""
+        return self.order("alerts", "render", "--what", what)
+
+    def register(self, *, password: str = PASSWORD) -> None:
+        """Have the provider tell the endpoint what becomes of mails, with this password."""
+        self.system.simulator.register_webhook(self.webhook_url, basic=("postmark", password))
+
+    def notices(self, alert: str) -> list[Notice]:
+        """Give what the receiver was told of an alert, in order."""
+        return [
+            notice for one in self._receiver.received for notice in _notices(one) if notice.alert == alert
+        ]
+
+    def await_notice(self, alert: str, status: str, *, number: int = 1, seconds: float = 60) -> Notice:
+        """Wait until the receiver was told this so many times; give the last of them."""
+
+        def told() -> list[Notice]:
+            return [notice for notice in self.notices(alert) if notice.status == status]
+
+        if not eventually(lambda: len(told()) >= number, seconds=seconds):
+            raise AssertionError(
+                f"{alert} is not {status}: told {self.notices(alert)}; Prometheus has {self.prometheus.alerts()}"
+            )
+        return told()[number - 1]
+
+    def is_met(self, alert: str) -> bool:
+        """Whether Prometheus finds the condition met now, or it stays for the cooldown."""
+        return any(one.labels["alertname"] == alert for one in self.prometheus.alerts())
+
+    def value(self, expr: str) -> float | None:
+        """Evaluate PromQL that gives one value, or none."""
+        found = self.prometheus.query(expr)
+        return found[0].value if found else None
+
+    def query(self, statement: LiteralString, **values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        return self.system.query(statement, **values)
+
+    def refuse(self, *, connections: bool) -> None:
+        """Let the database take new connections or not, and cut that of the exporter."""
+        name = psycopg.conninfo.conninfo_to_dict(self._database_url)["dbname"]
+        with psycopg.connect(database_at(self._database_url, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+                    sql.Identifier(str(name)), sql.Literal(not connections)
+                )
+            )
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %(name)s AND application_name = 'atum-exporter'",
+                {"name": name},
+            )
+
+    def pass_time(self) -> None:
+        """Let what has happened until now have happened two days ago."""
+        self.query(
+            "WITH t AS (UPDATE atum.transition SET at = at - interval '2 days' RETURNING 1) SELECT count(*) FROM t"
+        )
+        self.query(
+            "WITH t AS (UPDATE atum.transition_sum SET at = at - interval '2 days' RETURNING 1) SELECT count(*) FROM t"
+        )
+
+
+def _notices(received: Any) -> list[Notice]:
+    path = received.path.rpartition("/")[2]
+    return [
+        Notice(
+            received.at, path, one["labels"]["alertname"], one["status"], one["labels"], one["annotations"]
+        )
+        for one in received.event["alerts"]
+    ]
+
+
+def hurried_rules(text: str) -> str:
+    """Make the durations of rules short: nothing waits for more than a second, and the cooldown is `COOLDOWN_S`."""
+    document = yaml.safe_load(text)
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            if "for" in rule and rule["for"] != "0s":
+                rule["for"] = "1s"
+            if "keep_firing_for" in rule:
+                rule["keep_firing_for"] = f"{COOLDOWN_S}s"
+    return str(yaml.safe_dump(document))
+
+
+def hurried_routes(text: str, url: str) -> str:
+    """Make the durations of routes short, and let each receiver that tells anybody tell `url`."""
+    document = yaml.safe_load(text)
+    document.pop("templates", None)
+    route = document["route"]
+    for one in (route, *route["routes"]):
+        one.update(group_wait="2s", group_interval="1s", repeat_interval=f"{COOLDOWN_S}s")
+    for one in document["receivers"]:
+        told = len(one) > 1
+        name = one["name"]
+        one.clear()
+        one["name"] = name
+        if told and name != "atum-mailer-watchdog":
+            one["webhook_configs"] = [{"url": f"{url}/{name}", "send_resolved": True}]
+    return str(yaml.safe_dump(document))
