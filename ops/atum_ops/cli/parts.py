@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from atum_ops import leash
 from atum_schema import settings
+
+if TYPE_CHECKING:
+    from atum_schema.settings import Settings
 
 
 @click.command()
@@ -22,8 +24,9 @@ def relay() -> None:
     """
     from atum_producers.relay import Relay
 
-    log_to_stderr()
-    _run_until_signalled(Relay(settings.load()))
+    loaded = settings.load()
+    log_to_stderr(loaded, service="relay")
+    _run_until_signalled(Relay(loaded))
 
 
 @click.command()
@@ -38,8 +41,9 @@ def intake() -> None:
     """
     from atum_producers.intake import Intake
 
-    log_to_stderr()
-    _run_until_signalled(Intake(settings.load()))
+    loaded = settings.load()
+    log_to_stderr(loaded, service="intake")
+    _run_until_signalled(Intake(loaded))
 
 
 @click.command()
@@ -55,9 +59,10 @@ def worker(threads: int | None) -> None:
     """
     from atum_workers.main import run
 
-    log_to_stderr()
+    loaded = settings.load(**({} if threads is None else {"threads": threads}))
+    log_to_stderr(loaded, service="worker")
     leash.hold()
-    run(settings.load(**({} if threads is None else {"threads": threads})))
+    run(loaded)
 
 
 class _Part(Protocol):
@@ -77,9 +82,11 @@ def _run_until_signalled(part: _Part) -> None:
     part.run()
 
 
-def log_to_stderr() -> None:
-    """Log as a part that runs for ever does: to stderr, without the noise of libraries."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # One line per request is noise, and names the provider's URL.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def log_to_stderr(loaded: Settings, *, service: str) -> None:
+    """Log as a part that runs for ever does: to stderr, in the way that the settings say."""
+    from atum_schema import logs
+    from atum_schema.log_secrets import secrets_of
+
+    logs.configure(
+        service=service, level=loaded.log_level, style=loaded.log_format, secrets=secrets_of(loaded)
+    )

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from atum_producers.api import openapi, postmark, writer
 from atum_producers.api.access import Access
 from atum_producers.api.bodies import Bodies
+from atum_producers.api.correlation import Correlated
 from atum_producers.api.documentation import Documentation
 from atum_producers.api.health import Health
 from atum_producers.api.mails import Mails
@@ -71,7 +72,7 @@ def application(settings: Settings) -> Starlette:
     app = Starlette(
         routes=_routes(service),
         lifespan=lifespan,
-        middleware=[Middleware(Guard, worded=_worded, name="api"), Middleware(Paths)],
+        middleware=[Middleware(Correlated), Middleware(Guard, worded=_worded), Middleware(Paths)],
         exception_handlers={Problem: _problem, Refused: _refused, HTTPException: _http},
     )
     # A redirect would name the place that the client has named, and plain HTTP where a proxy does TLS.

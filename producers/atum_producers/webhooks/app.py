@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from atum_producers.api.bodies import Bodies
+from atum_producers.api.correlation import Correlated
 from atum_producers.api.parts import Guard, keep_running, route
 from atum_producers.api.writer import hurry
 from atum_producers.webhooks import access, answers, sources
@@ -83,7 +84,7 @@ def application(settings: Settings) -> ASGIApp:
         exception_handlers={HTTPException: _http},
     )
     others.router.redirect_slashes = False
-    return Guard(_Paths(path, endpoint, others), _of_ours, name=NAME)
+    return Correlated(Guard(_Paths(path, endpoint, others), _of_ours))
 
 
 class _Paths:
