@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import httpx
+import orjson
 
 from atum_producers.api.parts import Guard
 from atum_producers.webhooks import app
+from tests.logged import said
 
 if TYPE_CHECKING:
     import pytest
@@ -33,5 +35,7 @@ def test_an_error_of_ours_is_told_again_and_shows_nothing(caplog: pytest.LogCapt
     answer = asyncio.run(told())
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert "webhooks: an error of ours: RuntimeError" in caplog.text
-    assert QUOTED not in caplog.text + answer.text
+    line = orjson.loads(said(caplog))
+    assert (line["event"], line["error"]) == ("an error of ours", "RuntimeError")
+    assert "broken" in line["exception"]
+    assert QUOTED not in caplog.text + said(caplog) + answer.text
