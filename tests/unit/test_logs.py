@@ -6,6 +6,7 @@ import ast
 import asyncio
 import io
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -274,14 +275,17 @@ def test_every_event_of_ours_is_a_constant_text() -> None:
 
 
 def dictionaries() -> Iterator[ast.Dict]:
-    """Give every dictionary in our sources that goes into a line: `extra=`, and those that are called `about`."""
-    for path in (path for path in SOURCES if "log = logging.getLogger" in path.read_text("utf-8")):
+    """Give every dictionary in our sources that goes into a line: `extra=`, and `about` where that becomes one."""
+    for _, call in calls():
+        given = [keyword.value for keyword in call.keywords if keyword.arg == "extra"]
+        yield from (each for each in given if isinstance(each, ast.Dict))
+    for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
-                yield node.value
-            names = node.targets if isinstance(node, ast.Assign) else ()
-            if any(isinstance(name, ast.Name) and name.id == "about" for name in names):
-                yield from (each for each in ast.walk(node) if isinstance(each, ast.Dict))
+            if isinstance(node, ast.FunctionDef) and re.search(
+                r"\blog\.\w+\(.*extra=about\)", ast.unparse(node)
+            ):
+                assigned = [each.value for each in ast.walk(node) if isinstance(each, ast.Assign)]
+                yield from (each for each in assigned if isinstance(each, ast.Dict))
 
 
 def bound() -> set[str | None]:
