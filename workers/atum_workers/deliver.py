@@ -31,7 +31,7 @@ from atum_schema.fallback import SMTP
 from atum_schema.ids import new_token
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
-from atum_workers import proof, render, results, saying, sparing, sparing_store, store
+from atum_workers import proof, quoting, render, results, saying, sparing, sparing_store, store
 from atum_workers.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class Delivery:
         self.reached(Step.MARKED)
         began = time.monotonic()
         log_context.also(lane=ready.lane)
-        outcomes = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
+        answers = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
+        outcomes = quoting.unquoted(answers, (letter.content for letter in ready.letters))
         saying.say([letter.item.mail_id for letter in ready.letters], outcomes, began)
         self.answered(ready.lane, ready.account, outcomes, began)
         self.reached(Step.ANSWERED)
