@@ -68,7 +68,7 @@ class Api:
     """
 
     arguments: ClassVar[Sequence[str]] = ("api",)
-    says: ClassVar[str] = "api: serving"
+    says: ClassVar[str] = '"serving"'
     port_variable: ClassVar[str] = "ATUM_API_PORT"
 
     def __init__(self, database_url: str, *, settings: Mapping[str, str] | None = None) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 
 from atum_ops import leash
 from atum_producers.intake import Intake
-from atum_schema import settings
+from atum_schema import logs, settings
 
 
 def crash() -> None:
@@ -16,6 +15,6 @@ def crash() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
+    logs.configure(service="intake")
     leash.hold()
     Intake(settings.load(), stored=crash).run()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import threading
 
 from atum_ops import leash
-from atum_schema import settings
+from atum_schema import logs, settings
 from atum_schema.steps import Step
 from atum_workers.main import run
 
@@ -28,7 +27,7 @@ class Crash:
 
 
 def main(step: str, how: str = "SIGKILL") -> None:
-    logging.basicConfig(level=logging.INFO)
+    logs.configure(service="worker")
     leash.hold()
     run(settings.load(), reached=Crash(Step(step), signal.Signals[how]))
 

@@ -165,7 +165,7 @@ class Inbox:
 
 def start_intake(system: System) -> Part:
     """Start an intake as a process, and wait until it serves."""
-    return system.await_output(system.start_part(INTAKE), "intake: serving")
+    return system.await_output(system.start_part(INTAKE), "serving")
 
 
 def copies_by_subject(system: System) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Load:
         for part in (self.relay, self.worker):
             assert part.running, part.output()[-2000:]
             assert len(part.output()) < most_log, part.output()[:4000]
-            assert "Traceback" not in part.output(), part.output()[:8000]
+            assert not re.search(r'Traceback|"exception":', part.output()), part.output()[:8000]
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from typing import Any
@@ -10,7 +9,7 @@ from unittest.mock import patch
 
 from atum_ops import leash
 from atum_producers.intake import Intake
-from atum_schema import job, settings
+from atum_schema import job, logs, settings
 
 _read = job.read
 
@@ -22,7 +21,7 @@ def read(body: bytes, **rest: Any) -> job.Job:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
+    logs.configure(service="intake")
     leash.hold()
     with patch.object(job, "read", read):
         Intake(settings.load()).run()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from atum_ops import leash
-from atum_schema import settings
+from atum_schema import logs, settings
 from atum_workers import main, render
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def _poison(poison: UUID) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
+    logs.configure(service="worker")
     leash.hold()
     _poison(UUID(sys.argv[1]))
     main.run(settings.load())

@@ -27,7 +27,7 @@ class WebhookEndpoint(Api):
     """Context manager: `atum-mailer api --only webhooks` on a free port; Basic credentials unless `settings` say more."""
 
     arguments: ClassVar[Sequence[str]] = ("api", "--only", "webhooks")
-    says: ClassVar[str] = "webhooks: serving"
+    says: ClassVar[str] = '"serving"'
     port_variable: ClassVar[str] = "ATUM_WEBHOOK_PORT"
 
     def __init__(self, database_url: str, *, settings: Mapping[str, str] | None = None) -> None:

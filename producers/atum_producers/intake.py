@@ -21,7 +21,7 @@ from atum_producers import intake_store
 from atum_producers.intake_queue import Queue
 from atum_producers.intake_rejections import Rejection, Rejections
 from atum_producers.metering import IntakeMetering
-from atum_schema import acceptance, database, job
+from atum_schema import acceptance, database, job, traces
 from atum_schema.accept import Accepted, Later
 from atum_schema.acceptance import LanePolicy, Offer
 from atum_schema.errors import AtumError, MailRejected
@@ -113,7 +113,7 @@ class Intake:
             self._heart.close()
 
     def _serve_and_survive(self) -> None:
-        level, words = logging.WARNING, ""
+        level, reason, about = logging.WARNING, "", {}
         try:
             # Postgres first: without it, no job is taken.
             with (
@@ -127,23 +127,23 @@ class Intake:
         except psycopg.Error as error:
             if not database.is_transient(error):
                 level = logging.ERROR
-            words = f"database: {type(error).__name__} ({error.sqlstate})"
+            reason, about = "database", traces.kind(error)
         except (pika.exceptions.ChannelClosed, pika.exceptions.ConnectionClosed) as error:
             self._attached = False
-            words = f"broker: {error}"
+            reason, about = "broker", {**traces.kind(error), "detail": str(error)}
         except (pika.exceptions.AMQPError, OSError) as error:
             self._attached = False
-            words = f"broker: {type(error).__name__}"
+            reason, about = "broker", traces.kind(error)
         except Exception as error:  # noqa: BLE001 - jobs wait for the one who mends it, and are not lost
-            level, words = logging.ERROR, f"an error of ours: {type(error).__name__}"
+            level, reason, about = logging.ERROR, "an error of ours", traces.where(error)
         if self._complaints.due():
-            # Neither the error's own text nor its trace: they may quote a job.
-            log.log(level, "intake: %s; jobs wait, trying again", words)
+            # Not the error's own text: it may quote a job.
+            log.log(level, "intake: jobs wait, trying again", extra={"reason": reason, **about})
         self._stopping.wait(_RECONNECT_S)
 
     def _serve(self, connection: Connection, queue: Queue) -> None:
         self._rejections.begin()
-        log.info("intake: serving")
+        log.info("serving")
         later: list[_Pending] = []
         while not self._stopping.is_set():
             deliveries = queue.take(
@@ -183,9 +183,7 @@ class Intake:
     def _reject(self, delivery: Delivery, rejection: Rejection) -> None:
         self._rejections.reject(delivery, rejection)
         if self._rejecting.due():
-            log.warning(
-                "intake: rejecting jobs, such as one for its %s; see %s", rejection.kind, "mail.rejected"
-            )
+            log.warning("intake: rejecting jobs; see mail.rejected", extra={"reason": rejection.kind})
 
     def _store(self, connection: Connection, queue: Queue, group: Sequence[_Pending]) -> list[_Pending]:
         """Store a group and acknowledge what is settled; give what is to be offered again."""

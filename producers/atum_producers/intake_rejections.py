@@ -6,6 +6,7 @@ acknowledging what it has stored.
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from atum_schema.acceptance import OWN_KEY
 from atum_schema.document import field_names
 from atum_schema.errors import IdempotencyConflict, MailRejected
 from atum_schema.job import BESIDE_THE_DOCUMENT
+from atum_schema.scrub import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +46,12 @@ _BROKERS_OWN: Final = (
     "bcc",
 )
 _FIELDS: Final = field_names() | BESIDE_THE_DOCUMENT
+#: Fields whose values are of the mail itself; those of all others are settings, such as the name of a lane.
+_OF_PEOPLE: Final = frozenset(
+    {"from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "headers", "attachments", "metadata"}
+)
+# A single character in quotes is what is wrong with a value, and not the value.
+_VALUE: Final = re.compile(r"(?P<quote>['\"])(?:(?!(?P=quote)).){2,}(?P=quote)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +60,7 @@ class Rejection:
 
     #: What is wrong, as in `MailRejected`.
     field: str
-    #: In words; may quote the sender's own values, so it never goes into a log.
+    #: In words; may quote the sender's own values, so it never goes into a log as it is.
     reason: str
 
     @classmethod
@@ -70,6 +78,12 @@ class Rejection:
         """The field without its place within: one of few, to be counted by."""
         name = self.field.partition("[")[0].partition(".")[0]
         return name if name in _FIELDS else "other"
+
+    @property
+    def told(self) -> str:
+        """The reason for everybody who lists a queue: without what the job holds, which the body shows to those who may."""
+        reason = _VALUE.sub("'…'", self.reason) if self.kind in _OF_PEOPLE else self.reason
+        return scrub(reason, REASON_CHARACTERS)
 
 
 _About: TypeAlias = tuple[int, int]
@@ -179,7 +193,7 @@ def rejected_properties(
     """
     ours: dict[str, Any] = {
         "field": rejection.field[:FIELD_CHARACTERS],
-        "reason": rejection.reason[:REASON_CHARACTERS],
+        "reason": rejection.told,
         "rejected_at": at.isoformat(timespec="seconds"),
     }
     return pika.BasicProperties(

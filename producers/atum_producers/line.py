@@ -19,7 +19,7 @@ import pika
 import pika.exceptions
 from pika.adapters.select_connection import SelectConnection
 
-from atum_schema import topology
+from atum_schema import topology, traces
 from atum_schema.seldom import quieten
 from atum_schema.standing import Standing
 
@@ -213,10 +213,10 @@ class Line(Generic[T]):
                 connection.ioloop.start()
         except (pika.exceptions.AMQPError, OSError) as error:
             self._complain("connection failed", error)
-        except Exception as error:
-            # Whoever waits for this thread would wait for ever.
+        except Exception as error:  # noqa: BLE001 (whoever waits for this thread would wait for ever)
             self.trouble = type(error).__name__
-            log.exception("%s: an error of ours; connecting again", self._name)
+            about = {"connection": self._name, **traces.where(error)}
+            log.error("broker: an error of ours; connecting again", extra=about)  # noqa: TRY400 (as for all)
         finally:
             was_ready = self._leave()
         return was_ready
@@ -251,7 +251,8 @@ class Line(Generic[T]):
     def _complain(self, what: str, reason: object) -> None:
         if not self._stopping.is_set():
             self.trouble = f"{what}: {type(reason).__name__}"
-            log.warning("%s: %s: %s", self._name, what, type(reason).__name__)
+            about = {"connection": self._name, "reason": what, "error": type(reason).__name__}
+            log.warning("broker: no connection", extra=about)
 
     def _lost(self, connection: Any, reason: object) -> None:
         self._complain("connection lost", reason)
@@ -282,11 +283,14 @@ class Line(Generic[T]):
             return
         if self._may_declare and not self.connected and _is_refusal(reason):
             self._may_declare = False
-            log.warning("%s: may not declare queues; those that are there are used", self._name)
+            log.warning(
+                "broker: may not declare queues; those that are there are used",
+                extra={"connection": self._name},
+            )
             self._open_channel(self._connection)
             return
         self.trouble = f"channel closed: {reason}"
-        log.warning("%s: channel closed: %s", self._name, reason)
+        log.warning("broker: channel closed", extra={"connection": self._name, "detail": str(reason)})
         self._close()
 
     def _declare(self, place: int = 0) -> None:
@@ -350,7 +354,9 @@ class Line(Generic[T]):
         if queue in self._declaring or not self._may_declare:
             return
         self._declaring.add(queue)
-        log.warning("%s: declaring the vanished queue %s again", self._name, queue)
+        log.warning(
+            "broker: declaring a vanished queue again", extra={"connection": self._name, "queue": queue}
+        )
         self._channel.queue_declare(
             queue,
             durable=True,
@@ -363,7 +369,10 @@ class Line(Generic[T]):
             return
         now = time.monotonic()
         if any(deadline < now for deadline, _ in self._unconfirmed.values()):
-            log.warning("%s: no confirm within %.1f s, dropping the connection", self._name, self._timeout_s)
+            log.warning(
+                "broker: no confirm in time, dropping the connection",
+                extra={"connection": self._name, "timeout_s": self._timeout_s},
+            )
             self._abort()
             return
         self._connection.ioloop.call_later(min(_TICK_S, self._timeout_s / _TICKS), self._tick)

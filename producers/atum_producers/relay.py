@@ -20,7 +20,7 @@ from atum_producers.fallback_store import STATEMENTS
 from atum_producers.metering import RelayMetering
 from atum_producers.publisher import Publisher
 from atum_producers.sweeper import Sweeper
-from atum_schema import database, fallback, flow_store, topology
+from atum_schema import database, fallback, flow_store, topology, traces
 from atum_schema.fallback import SMTP, Taking
 from atum_schema.formats import ticket
 from atum_schema.heartbeat import Heartbeat
@@ -135,7 +135,7 @@ class Relay:
         try:
             with database.connect(self._settings.database_url.get_secret_value(), name="relay") as connection:
                 self._prepare(connection)
-                log.info("relay: serving %s", ", ".join(lane.name for lane in self._lanes))
+                log.info("serving", extra={"lanes": [lane.name for lane in self._lanes]})
                 while not self._stopping.is_set():
                     if self._live.refresh(connection, every_s=REFRESH_S):
                         self._limit(connection)
@@ -149,7 +149,7 @@ class Relay:
             if not database.is_transient(error):
                 raise
             if self._complaints.due():
-                log.warning("relay: database: %s; connecting again", type(error).__name__)
+                log.warning("relay: the database is away; connecting again", extra=traces.kind(error))
             self._stopping.wait(_RECONNECT_S)
 
     def _prepare(self, connection: Connection) -> None:
@@ -209,7 +209,10 @@ class Relay:
         self._why[lane.name] = decision.why
         if decision.in_use != (before in fallback.IN_USE):
             whose = "the SMTP relay" if decision.in_use else "the provider again"
-            log.warning("fallback: new mail of lane %s goes to %s: %s", lane.name, whose, decision.why)
+            log.warning(
+                "fallback: new mail of a lane goes another way",
+                extra={"lane": lane.name, "now": whose, "reason": decision.why},
+            )
 
     def _issue_where_due(self, connection: Connection, looks: list[store.Look]) -> bool:
         """Issue in every lane that has mail due and room for it; whether anything was issued."""

@@ -12,7 +12,7 @@ import psycopg
 
 from atum_producers import relay_store as store
 from atum_producers import sweep_store
-from atum_schema import database, formats, maintenance, restore
+from atum_schema import database, formats, maintenance, restore, traces
 from atum_schema.restore import Watch
 from atum_schema.script import run
 from atum_schema.seldom import Seldom
@@ -85,11 +85,11 @@ class Sweeper(threading.Thread):
                 # Anything else than a lost connection is a fault of ours: say so loudly, and keep sweeping.
                 level = logging.WARNING if database.is_transient(error) else logging.ERROR
                 if self._complaints.due():
-                    log.log(level, "sweeper: database: %s", error, exc_info=level == logging.ERROR)
+                    about = traces.kind(error) if level == logging.WARNING else traces.where(error)
+                    log.log(level, "sweeper: the database fails; trying again", extra=about)
                 self._stopping.wait(_RECONNECT_S)
-            except Exception:
-                # A relay without its sweeper would look alive, and bring nothing back.
-                log.exception("sweeper: an error of ours; sweeping goes on")
+            except Exception as error:  # noqa: BLE001 (without it a relay would look alive, and bring nothing back)
+                log.error("sweeper: an error of ours; sweeping goes on", extra=traces.where(error))  # noqa: TRY400 (as above)
                 self._stopping.wait(_RECONNECT_S)
 
     def _tick(self, connection: Connection) -> None:
@@ -128,13 +128,18 @@ class Sweeper(threading.Thread):
         self._swept(swept)
         if swept.reissued:
             log.warning(
-                "sweeper: the mails of %d batches wait again, their workers stopped before posting",
-                swept.reissued,
+                "sweeper: batches wait again, their workers stopped before posting",
+                extra={"count": swept.reissued},
             )
         if swept.buried:
-            log.error("sweeper: %d mails are dead, each killed its worker time and again", swept.buried)
+            log.error(
+                "sweeper: mails are dead, each killed its worker time and again",
+                extra={"count": swept.buried},
+            )
         if swept.unknown:
-            log.warning("sweeper: %d batches have no recorded answer and are unknown now", swept.unknown)
+            log.warning(
+                "sweeper: batches have no recorded answer and are unknown now", extra={"count": swept.unknown}
+            )
         known = set(self._settings.lane_names)
         self._orphaned = tuple(lane for lane in store.lanes_waiting(connection) if lane not in known)
         if self._publisher.connected:

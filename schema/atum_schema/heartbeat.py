@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
 
-from atum_schema import database
+from atum_schema import database, traces
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Heartbeat(threading.Thread):
             except psycopg.Error as error:
                 # A schema that is too old for it is no reason not to work.
                 if self._complaints.due():
-                    log.info("heartbeat: database: %s; going on", type(error).__name__)
+                    log.info("heartbeat: the database is away; going on", extra=traces.kind(error))
                 self._closing.wait(self._every_s)
 
     def _beat_on(self, connection: Connection) -> None:

@@ -256,12 +256,15 @@ class Live:
             self._now = usable(self._base, stored.values).settings
             return True
         self._seen = stored.values
-        log.info("settings: version %d", stored.version)
+        log.info("settings: a new version is in use", extra={"settings_version": stored.version})
         return True
 
     def _complain(self, words: str) -> None:
         if self._complaints.due():
-            log.error("settings: what is stored is not taken: %s; those that were good before stay", words)
+            log.error(
+                "settings: what is stored is not taken; those that were good before stay",
+                extra={"detail": words},
+            )
 
 
 def _refuse_others(name: str) -> None:

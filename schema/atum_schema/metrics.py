@@ -131,5 +131,6 @@ def serving(meter: Meter, settings: Settings) -> int | None:
     except OSError as error:
         place = f"{host}:{settings.metrics_port}"
         raise SettingsError(f"ATUM_METRICS_PORT: cannot serve metrics on {place}: {error.strerror}") from None
-    log.info("%s: metrics on http://%s:%d/metrics", meter.part, f"[{host}]" if ":" in host else host, port)
+    place = f"[{host}]" if ":" in host else host
+    log.info("metrics: serving", extra={"url": f"http://{place}:{port}/metrics"})
     return port

@@ -6,6 +6,7 @@ import logging
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from atum_schema import traces
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -36,6 +37,6 @@ def harmless(method: Callable[Concatenate[_Self, _P], None]) -> Callable[Concate
         except Exception as error:  # noqa: BLE001 (an answer in hand is worth more than any count)
             if self.complaints.due():
                 # Not its text: it may quote what was counted.
-                log.error("metrics: %s: %s", method.__name__, type(error).__name__)  # noqa: TRY400
+                log.error("metrics: one could not be counted", extra=traces.where(error))  # noqa: TRY400
 
     return guarded

@@ -185,6 +185,6 @@ def look_through(connection: Connection, watch: Watch, settings: Settings) -> No
     )
     if doubted is not None:
         log.error(
-            "the database was restored or promoted; %d mails may have been posted since, and are searched for",
-            doubted,
+            "the database was restored or promoted; mails that may have been posted since are searched for",
+            extra={"count": doubted},
         )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
-from tests.watched import COOLDOWN_S, Watched
 from tests.nodes import eventually
 from tests.system import letters
+from tests.watched import COOLDOWN_S, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

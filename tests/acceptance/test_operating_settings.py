@@ -32,7 +32,7 @@ def test_a_worker_goes_by_a_retry_policy_that_was_set_while_it_runs(database_url
         done = run("settings", "set", "attempts=1", "tries=1", "window=3", "--yes", **ours(system))
         assert done.status == 0, done.err
         for part in parts:
-            system.await_output(part, "settings: version 1")
+            system.await_output(part, '"settings_version":1')
         system.await_status(patient, "dead", seconds=30)
         (hasty,) = system.mailer.enqueue(letters(1))
         system.await_status(hasty, "dead", seconds=30)

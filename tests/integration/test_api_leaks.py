@@ -211,7 +211,8 @@ def test_a_mail_of_another_client_is_as_little_there_as_one_that_never_was(
     ]
     assert {refused(answer) for answer in answers} == {(404, "/docs#not-found")}
     assert len({answer.content for answer in answers}) == 1
-    assert len({tuple(sorted(answer.headers.items())) for answer in answers} - {()}) <= 2  # the date may pass
+    headers = {tuple(sorted({**answer.headers, "x-correlation-id": ""}.items())) for answer in answers}
+    assert len(headers) <= 2  # the date may pass
     with psycopg.connect(api.database_url) as connection:
         assert connection.execute("SELECT status FROM atum.mail WHERE id = %s", (secret,)).fetchone() == (
             "queued",

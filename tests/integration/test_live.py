@@ -15,6 +15,7 @@ from atum_producers.relay import Relay
 from atum_schema import database, flow_store, live, settings
 from atum_schema.live import Live
 from atum_workers.refresher import Refresher
+from tests.logged import said
 from tests.nodes import database_at, eventually
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def test_who_begins_with_something_invalid_goes_by_the_rest_of_what_is_stored(
     assert (now.now.window, now.now.fallback) == (32, "on")
     assert now.now.account == "default"
     assert now.now.postmark_token == SecretStr("mine")
-    assert "ATUM_WINDOW" in caplog.text
+    assert "ATUM_WINDOW" in said(caplog)
     assert not again(now, place)
     assert now.now.fallback == "on"
 

@@ -24,6 +24,7 @@ from atum_workers.store import Recording
 from tests import aging
 from tests.aging import age, counts, retain
 from tests.command_line import DEAD, SENT, UNKNOWN
+from tests.logged import said
 from tests.simulating import HEADERS
 from tests.telling import apply_all, event, tell
 
@@ -232,7 +233,7 @@ def test_content_that_full_mode_left_goes_once_the_mode_is_metadata_and_that_is_
     put_back(place, sent)
     assert retain(place, pool, privacy="full").contents == 0
     assert retain(place, pool, privacy="metadata").contents == 3
-    assert "ATUM_PRIVACY was 'full' and is 'metadata' now" in caplog.text
+    assert '"setting":"ATUM_PRIVACY","before":"full","now":"metadata"' in said(caplog)
     assert counts(place, dead)["content"] == 2
 
 

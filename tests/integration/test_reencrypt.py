@@ -23,6 +23,7 @@ from atum_workers.maintain import Maintenance
 from atum_workers.reencrypt import Reencryption
 from atum_workers.reencrypt_walk import Progress, loaded
 from tests.command_line import SENT, without_ours
+from tests.logged import said
 from tests.system import ROOT
 from tests.telling import apply_all, event, inbox_states, tell
 
@@ -140,7 +141,7 @@ def test_a_worker_that_was_not_given_the_new_key_does_not_take_everything_back(
     for _ in range(2):
         turn(place, rotating(pool, old))
     assert under(place) == {"k2": 3}
-    assert "this worker has key test first, and everything goes to key k2" in caplog.text
+    assert '"before":"test","now":"k2"' in said(caplog)
     # A person may go back.
     key_rotation.order(place.connection, "test", actor="operator:jane", reason=None)
     turn(place, rotating(pool, Keyring(f"{old_key(place)},{NEW}")))
@@ -238,7 +239,7 @@ def test_what_cannot_be_read_is_counted_and_said_and_stops_nothing(
     ended = progress(place).ended
     assert ended is not None
     assert ended.unreadable == {"lost": 2, "test": 1}
-    assert "what cannot be read stays as it is: 2 under lost, 1 under test" in caplog.text
+    assert '"counts":{"lost":2,"test":1}' in said(caplog)
 
 
 def test_a_large_mail_is_done_alone(place: Place, pool: ConnectionPool[Any]) -> None:

@@ -5,21 +5,20 @@ With `standby` in the place of STEP it stops itself once everything is imported,
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 
 from atum_ops import leash
 from atum_producers.relay import Relay
-from atum_schema import settings
+from atum_schema import logs, settings
 from atum_schema.steps import Reached, Step, go_on
 from atum_workers.main import run
 from tests.crashing_worker import Crash
 
 
 def main(kind: str, step: str, how: str) -> None:
-    logging.basicConfig(level=logging.INFO)
+    logs.configure(service=kind)
     leash.hold()
     reached: Reached = go_on
     configured = settings.load()

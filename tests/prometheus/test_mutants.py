@@ -18,8 +18,7 @@ from tests.prometheus.mutating import Mutant, mutants
 from tests.prometheus.tools import TESTS, groups, run, said
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 EQUIVALENT: dict[str, str] = {}

@@ -10,7 +10,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atum_workers.classify import Answer, classify, scrub
+from atum_schema.scrub import scrub
+from atum_workers.classify import Answer, classify
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 
 NOW: Final = datetime(2026, 11, 25, tzinfo=UTC)

@@ -12,7 +12,8 @@ import pytest
 from atum_schema import settings
 from atum_schema.encryption import Keyring, new_key
 from atum_schema.errors import ContentUnreadable, SettingsError
-from atum_workers.classify import Answer, classify, scrub
+from atum_schema.scrub import scrub
+from atum_workers.classify import Answer, classify
 from atum_workers.outcome import Accepted, Deferred, Outcome, Unclear
 from atum_workers.retry import RetryIn, RetryPolicy, decide
 

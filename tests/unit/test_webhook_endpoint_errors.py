@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import httpx
+import orjson
 
 from atum_producers.api.parts import Guard
 from atum_producers.webhooks import app
+from tests.logged import said
 
 if TYPE_CHECKING:
     import pytest
@@ -24,7 +26,7 @@ async def broken(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def told() -> httpx.Response:
-    guarded = Guard(broken, app._of_ours, name=app.NAME)
+    guarded = Guard(broken, app._of_ours)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://x") as http:
         return await http.post("/webhooks/postmark", content=b"{}")
 
@@ -33,5 +35,7 @@ def test_an_error_of_ours_is_told_again_and_shows_nothing(caplog: pytest.LogCapt
     answer = asyncio.run(told())
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert "webhooks: an error of ours: RuntimeError" in caplog.text
-    assert QUOTED not in caplog.text + answer.text
+    line = orjson.loads(said(caplog))
+    assert (line["event"], line["error"]) == ("an error of ours", "RuntimeError")
+    assert "broken" in line["exception"]
+    assert QUOTED not in caplog.text + said(caplog) + answer.text

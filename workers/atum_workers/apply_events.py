@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import psycopg
 
-from atum_schema import database, moves, suppression, webhook
+from atum_schema import database, moves, suppression, traces, webhook
 from atum_schema.errors import ContentUnreadable
 from atum_schema.moves import Move
 from atum_schema.script import run
@@ -74,7 +74,7 @@ class Applying:
         except psycopg.Error as error:
             if database.is_transient(error):
                 raise
-            log.error("events: the database refuses a group, each goes alone: %s", type(error).__name__)  # noqa: TRY400
+            log.error("events: the database refuses a group, each goes alone", extra=traces.kind(error))  # noqa: TRY400
             return sum(self._alone(connection) for _ in range(AT_ONCE))
 
     def _alone(self, connection: Connection) -> int:
@@ -87,7 +87,7 @@ class Applying:
             except psycopg.Error as error:
                 if database.is_transient(error):
                     raise
-                log.error("events: the database refuses an event: %s", type(error).__name__)  # noqa: TRY400
+                log.error("events: the database refuses an event", extra=traces.kind(error))  # noqa: TRY400
                 store.settle(
                     connection, [event.parked(each, "refused", park_s=self.park_s) for each in taken]
                 )
@@ -114,7 +114,10 @@ class Applying:
             try:
                 answers[one.taken.id] = self.locate(message_id or "")
             except ProviderFailed as error:
-                log.warning("events: the provider does not tell whose mails events belong to: %s", error)
+                log.warning(
+                    "events: the provider does not tell whose mails events belong to",
+                    extra={"detail": str(error)},
+                )
                 break
         applied = False
         while not applied:
@@ -131,7 +134,7 @@ class Applying:
         try:
             document = orjson.loads(self.keyring.decrypt(taken.id, taken.key_id, taken.body))
         except ContentUnreadable as error:
-            log.error("events: %s", error)  # noqa: TRY400 (the message says it all)
+            log.error("events: an event cannot be read", extra={"detail": str(error)})  # noqa: TRY400 (it says it all)
             return Event(taken, None, "content_unreadable", None)
         except orjson.JSONDecodeError:
             return Event(taken, None, "not_json", None)

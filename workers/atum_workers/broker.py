@@ -99,7 +99,10 @@ class TicketConsumer(_RabbitmqConsumer):
             if method is None or is_for(self.queue_name, body):
                 yield method, properties, body
             else:
-                log.error("worker: a message in %s is no message for it, and is dropped", self.queue_name)
+                log.error(
+                    "worker: a message is none for its queue, and is dropped",
+                    extra={"queue": self.queue_name},
+                )
                 self.channel.basic_nack(method.delivery_tag, requeue=False)
                 yield None, None, None
 

@@ -120,7 +120,7 @@ class CatchUp:
         except _Stopped:
             return 0.0
         except ProviderFailed as error:
-            log.warning("catch_up: the provider does not answer: %s%s", error, remedy(error))
+            log.warning("catch_up: the provider does not answer", extra={"detail": f"{error}{remedy(error)}"})
             return max(error.retry_after_s or 0.0, min(self.every_s, _AFTER_FAILURE_S))
         return self.every_s
 
@@ -161,7 +161,10 @@ class CatchUp:
             if oldest is None:
                 return
             if until is not None and oldest >= until:
-                log.error("catch_up: stream %s has more than %d bounces at %s", stream, REACH, oldest)
+                log.error(
+                    "catch_up: a stream has more bounces at one time than can be read",
+                    extra={"stream": stream, "count": REACH, "at": oldest},
+                )
                 return
             until = oldest
 
@@ -226,7 +229,9 @@ class CatchUp:
                     if mail is untold[-1]:
                         raise
                     self.caught.failed += 1
-                    log.warning("catch_up: no answer about mail %s: %s", mail.id, error)
+                    log.warning(
+                        "catch_up: no answer about a mail", extra={"mail": mail.id, "detail": str(error)}
+                    )
                     continue
                 failures.number = 0
                 self.caught.asked += 1

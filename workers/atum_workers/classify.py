@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import orjson
 
+from atum_schema.scrub import scrub
 from atum_workers.codes import REFUSED_BY_STATUS, Meaning, meaning
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 
@@ -16,12 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-_MAX_DETAIL: Final = 300
 _MAX_ID: Final = 200
 _MAX_CODE_DIGITS: Final = 10
-_MAX_SCANNED: Final = 2000
 _MAX_RETRY_AFTER_S: Final = 86_400.0
-_ADDRESS: Final = re.compile(r"""(?:"[^"]*"|[^\s<>",;:()'][^\s<>",;:()]*)@[^\s<>",;()']+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +162,6 @@ def _detail(document: Any, status: int) -> str:
 def _remark(result: dict[str, Any]) -> str | None:
     message = result.get("Message")
     return scrub(message) if isinstance(message, str) else None
-
-
-def scrub(text: str) -> str:
-    """Take addresses and control characters out of a provider's text, and bound its length."""
-    clean = "".join(character if character.isprintable() else " " for character in text[:_MAX_SCANNED])
-    return _ADDRESS.sub("<address>", clean)[:_MAX_DETAIL]
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:

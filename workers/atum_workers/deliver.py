@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from atum_schema import database
+from atum_schema import database, log_context, traces
 from atum_schema.document_content import decode_content
 from atum_schema.errors import ContentUnreadable
 from atum_schema.fallback import SMTP
 from atum_schema.ids import new_token
 from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
-from atum_workers import proof, render, results, sparing, sparing_store, store
+from atum_workers import proof, quoting, render, results, saying, sparing, sparing_store, store
 from atum_workers.deadline import Deadline
 from atum_workers.observing import Observer, Ticket
 
@@ -136,6 +136,10 @@ class Delivery:
         A database that is away before the POST is waited for, as long as a claim may last. After that the ticket is
         given up: nothing was posted, and it is published again.
         """
+        with log_context.work(batch=batch):
+            self._deliver(batch)
+
+    def _deliver(self, batch: UUID) -> None:
         self.reached(Step.TICKET)
         try:
             ready = self._insist(lambda: self._begin(batch), patience_s=self.claim_lease_s)
@@ -143,7 +147,7 @@ class Delivery:
             if not database.is_transient(error):
                 raise
             if self.complaints.due():
-                log.warning("ticket of batch %s is given up: database: %s", batch, type(error).__name__)
+                log.warning("deliver: a ticket is given up, the database is away", extra=traces.kind(error))
             ready = Ticket.GIVEN_UP
         if isinstance(ready, Ticket):
             self.observer.ticket(ready)
@@ -165,13 +169,16 @@ class Delivery:
 
     def _post(self, ready: Ready) -> list[Outcome]:
         """Make the one POST, and tell everybody who wants to know what it came to."""
+        log_context.also(lane=ready.lane)
         self.observer.posting(ready.lane)
         began = time.monotonic()
         try:
-            outcomes = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
+            answers = ready.provider.post([letter.rendered for letter in ready.letters], ready.deadline)
         finally:
             seconds = time.monotonic() - began
             self.observer.posted(ready.lane)
+        outcomes = quoting.unquoted(answers, [letter.content for letter in ready.letters])
+        saying.say([letter.item.mail_id for letter in ready.letters], outcomes, began)
         self.answered(ready.lane, ready.account, outcomes, began)
         self.observer.ticket(Ticket.POSTED)
         items = [letter.item for letter in ready.letters]
@@ -202,9 +209,10 @@ class Delivery:
             connection, batch=batch, token=token, worker=self.worker, lease_s=self.claim_lease_s
         )
         if not items:
-            log.debug("ticket of batch %s is stale", batch)
+            log.debug("deliver: the ticket is stale")
             return Ticket.STALE
         self.reached(Step.CLAIMED)
+        log_context.also(account=items[0].account, attempt=1 + max(item.tries for item in items))
         provider = self.smtp if items[0].account == SMTP else self.provider
         if provider is None:
             self._send_back(connection, batch, token, items)
@@ -241,7 +249,9 @@ class Delivery:
     ) -> None:
         """Let the mails wait again that only the SMTP relay may be given, which this worker knows nothing of."""
         if self.complaints.due():
-            log.warning("batch %s is for the SMTP relay, and ATUM_SMTP_URL is not set here: sent back", batch)
+            log.warning(
+                "deliver: a batch is for the SMTP relay, and ATUM_SMTP_URL is not set here: sent back",
+            )
         alone = len(items) == 1
         moved = [results.elsewhere(item, batch, after_s=_ELSEWHERE_S, alone=alone) for item in items]
         store.take_out(connection, batch=batch, token=token, mails=moved)
@@ -249,12 +259,13 @@ class Delivery:
 
     def _read(self, item: store.Item) -> Content | None:
         if item.key_id is None or item.body is None:
-            log.error("content of mail %s is gone; its companions go on", item.mail_id)
+            log.error("deliver: content is gone; its companions go on", extra={"mail": item.mail_id})
             return None
         try:
             return decode_content(self.keyring.decrypt(item.mail_id, item.key_id, item.body))
         except ContentUnreadable as error:
-            log.error("%s; its companions go on", error)  # noqa: TRY400  the message says it all
+            about = {"mail": item.mail_id, "detail": str(error)}
+            log.error("deliver: content cannot be read; its companions go on", extra=about)  # noqa: TRY400  it says it all
             return None
 
     def _mark(
@@ -345,7 +356,7 @@ class Delivery:
                 if not database.is_transient(error) or time.monotonic() > give_up_at:
                     raise
                 if self.complaints.due():
-                    log.warning("database: %s; trying again", type(error).__name__)
+                    log.warning("deliver: the database is away; trying again", extra=traces.kind(error))
                 self.observer.repeating()
                 time.sleep(pause)
         raise AssertionError("unreachable: the pauses never end")

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from atum_schema import flow, flow_store, recall
-from atum_schema.fallback import SMTP
+from atum_schema import flow, flow_store, recall, traces
 from atum_schema.flow import OPEN, Good, Report, Signal, Window
 from atum_workers.flow_report import signal
 
@@ -138,7 +137,7 @@ class FlowReporter(threading.Thread):
                     connection, lambda row: self._told(row, notes), lane=lane, account=account
                 )
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("flow: database: %s; telling it again later", type(error).__name__)
+            log.warning("flow: the database is away; telling it again later", extra=traces.kind(error))
             self._put_back(lane, account, notes)
             return
         if moved is not None:
@@ -167,19 +166,21 @@ class FlowReporter(threading.Thread):
         if before.state == now.state:
             return
         if now.state == OPEN:
-            log.warning("flow: lane %s is open again", _named(lane, account))
+            log.warning("flow: a lane is open again", extra={"lane": lane, "account": account})
         else:
-            log.error("flow: lane %s is %s: %s", _named(lane, account), now.state, now.reason)
+            log.error(
+                "flow: a lane is not open",
+                extra={"lane": lane, "account": account, "state": now.state, "reason": now.reason},
+            )
         try:
             with self._pool.connection() as connection:
                 _spread(connection, lane, account, now)
         except (psycopg.Error, PoolTimeout) as error:
             # Relays look by themselves, and what stays issued is posted as it would have been.
-            log.warning("flow: database: %s; the change of lane %s is felt later", type(error).__name__, lane)
-
-
-def _named(lane: str, account: str) -> str:
-    return f"{lane} ({account})" if account == SMTP else lane
+            log.warning(
+                "flow: the database is away; the change of a lane is felt later",
+                extra={"lane": lane, **traces.kind(error)},
+            )
 
 
 def _spread(connection: Connection, lane: str, account: str, now: Window) -> None:
@@ -187,4 +188,4 @@ def _spread(connection: Connection, lane: str, account: str, now: Window) -> Non
         flow_store.wake_relays(connection)
         return
     back = recall.recall(connection, lane=lane, account=account, claimed=False, detail=f"lane is {now.state}")
-    log.info("flow: %d mails of lane %s wait again", back, lane)
+    log.info("flow: mails of a lane wait again", extra={"lane": lane, "count": back})

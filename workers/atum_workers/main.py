@@ -53,12 +53,12 @@ def _run(settings: Settings, reached: Reached, meter: Meter) -> None:
     ]
     for worker in workers:
         worker.start()
-    log.info("worker: serving %s with %d threads each", ", ".join(settings.lane_names), settings.threads)
+    log.info("serving", extra={"lanes": settings.lane_names, "threads": settings.threads})
     # Python runs signal handlers in the main thread only, and the kernel may hand a signal to another one: a wait
     # without end would never notice.
     while not stop.wait(_LOOK_S):
         pass
-    log.info("worker: draining")
+    log.info("draining")
     stoppers = [
         threading.Thread(target=worker.stop, kwargs={"timeout": int(settings.stop_timeout_s * 1000)})
         for worker in workers

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from atum_schema import database, maintenance
-from atum_schema.maintenance import Task
+from atum_schema import database, log_context, maintenance, traces
+from atum_schema.maintenance import Begun, Task
 from atum_schema.seldom import Seldom
 from atum_workers.tell_suppressions import tell_suppressions
 
@@ -87,29 +86,33 @@ class Maintenance:
             if not _is_passing(error):
                 raise
             if self.complaints.due():
-                log.warning("maintain: database: %s; the task is done later", type(error).__name__)
+                log.warning(
+                    "maintain: the database is away; the task is done later", extra=traces.kind(error)
+                )
 
     def _maintain(self, task_id: UUID) -> None:
         with self.pool.connection() as connection:
             begun = maintenance.begin(connection, task_id)
         if begun is None:
             return
+        with log_context.work(task=begun.name):
+            self._do(begun)
+
+    def _do(self, begun: Begun) -> None:
         lease = Lease(pool=self.pool, token=begun.token, progress=begun.progress, stopping=self.stopping)
         failure = None
         due_s = _AGAIN_S
         try:
             due_s = self.tasks[Task(begun.name)](lease)
         except LeaseLost:
-            log.warning("maintain: another worker has taken %s over", begun.name)
+            log.warning("maintain: another worker has taken the task over")
             return
         except Exception as error:  # noqa: BLE001 (whatever it is, the task is given back)
             failure = type(error).__name__
             if _is_passing(error):
-                log.warning("maintain: %s: %s; again in %g s", begun.name, failure, due_s)
+                log.warning("maintain: a task is tried again", extra={"again_s": due_s, **traces.kind(error)})
             else:
-                # What it says may quote an event.
-                place = "".join(traceback.format_tb(error.__traceback__))
-                log.error("maintain: %s failed: %s\n%s", begun.name, failure, place)  # noqa: TRY400
+                log.error("maintain: a task failed", extra=traces.where(error))  # noqa: TRY400 (it may quote an event)
         self.ran(begun.name, failed=failure is not None)
         with self.pool.connection() as connection:
             maintenance.end(connection, begun.token, due_s=due_s, failure=failure)

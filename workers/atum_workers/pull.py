@@ -18,6 +18,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import PoolTimeout
 
+from atum_schema import traces
 from atum_schema.maintenance import DUE
 from atum_schema.seldom import Seldom
 
@@ -103,7 +104,7 @@ class Puller(threading.Thread):
                 try:
                     overdue = self._look()
                 except (psycopg.Error, PoolTimeout) as error:
-                    log.warning("pull: database: %s", type(error).__name__)
+                    log.warning("pull: the database is away", extra=traces.kind(error))
                     pause = _LOOK_S
                     continue
                 self._say(pulling=bool(overdue))
@@ -129,13 +130,16 @@ class Puller(threading.Thread):
         try:
             self._work(batch)
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("pull: batch %s: database: %s", batch, type(error).__name__)
-        except Exception:
-            log.exception("pull: batch %s", batch)
+            log.warning("pull: the database is away", extra={"batch": batch, **traces.kind(error)})
+        except Exception as error:  # noqa: BLE001 (the next batch is no worse for it)
+            about = {"batch": batch, **traces.where(error)}
+            log.error("pull: an error of ours", extra=about)  # noqa: TRY400 (its message may quote a mail)
         finally:
             self._under_way.discard(batch)
 
     def _say(self, *, pulling: bool) -> None:
         if pulling and not self._pulling and self._seldom.due():
-            log.warning("pull: RabbitMQ brings no tickets, taking batches from Postgres: %s", self.name)
+            log.warning(
+                "pull: RabbitMQ brings no tickets, taking batches from Postgres", extra={"queue": self.name}
+            )
         self._pulling = pulling

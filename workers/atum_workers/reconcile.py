@@ -17,6 +17,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from atum_schema import log_context
 from atum_schema.addresses import parse_addresses
 from atum_schema.fallback import HELD_REASON, SMTP
 from atum_schema.moves import Move
@@ -92,10 +93,16 @@ class Reconciliation:
 
         Raises what the database raises when it is away: the round's lease runs out, and the next one repeats it.
         """
+        with log_context.work(batch=batch):
+            self._reconcile(batch)
+
+    def _reconcile(self, batch: UUID) -> None:
         with self.pool.connection() as connection:
             begun = store.begin(connection, batch=batch, lease_s=self.round_lease_s)
             if begun is None:
+                log.debug("reconcile: no search is due")
                 return
+            log_context.also(lane=begun.lane, account=begun.account)
             if begun.account == SMTP:
                 self._hold(connection, batch, begun)
                 return
@@ -164,7 +171,8 @@ class Reconciliation:
         for each in found.found:
             if not each.recipients <= ours.get(each.mail_id, each.recipients):
                 log.error(
-                    "the provider has mail %s with recipients that are not its own; no proof", each.mail_id
+                    "reconcile: the provider has a mail with recipients that are not its own; no proof",
+                    extra={"mail": each.mail_id},
                 )
                 continue
             proofs.append(

@@ -72,7 +72,7 @@ class Reencryption:
                     return self._not_now(progress)
                 walking.begun(progress, active, now)
             lease.go_on(walking.dumped(progress))
-            log.info("reencrypt: everything that is stored comes under key %s", active)
+            log.info("reencrypt: everything that is stored comes under one key", extra={"key_id": active})
         until = time.monotonic() + self.run_s
         while progress.walk is not None and not lease.stopping():
             self._step(progress, progress.walk, lease)
@@ -86,10 +86,9 @@ class Reencryption:
             return _CHECK_S
         if self.complaints.due():
             log.warning(
-                "reencrypt: this worker has key %s first, and everything goes to key %s: it needs the new"
+                "reencrypt: this worker has another key first than everything goes to: it needs the new"
                 " ATUM_CONTENT_KEYS, and a restart",
-                active,
-                progress.active,
+                extra={"before": active, "now": progress.active},
             )
         # Another worker has what it takes.
         return _NOT_OURS_S
@@ -131,7 +130,8 @@ class Reencryption:
                 try:
                     content = self.keyring.decrypt(row.id, row.key_id, row.body)
                 except ContentUnreadable as error:
-                    log.error("reencrypt: %s", error)  # noqa: TRY400  the message says it all
+                    about = {"detail": str(error), "key_id": row.key_id}
+                    log.error("reencrypt: a content cannot be read", extra=about)  # noqa: TRY400  it says it all
                     walk.unreadable[row.key_id] += 1
                 else:
                     anew.append((row, self.keyring.encrypt(row.id, content)))
@@ -151,14 +151,14 @@ class Reencryption:
         lease.go_on(walking.dumped(progress))
         store.end(connection, active=walk.active, counts=walk.counts, began_at=done.seen_at, actor=ACTOR)
         if done.unreadable:
-            words = ", ".join(f"{number} under {key}" for key, number in sorted(done.unreadable.items()))
             log.error(
-                "reencrypt: what cannot be read stays as it is: %s; look: atum-mailer keys status", words
+                "reencrypt: what cannot be read stays as it is",
+                extra={"counts": dict(sorted(done.unreadable.items())), "remedy": "atum-mailer keys status"},
             )
         if done.late:
             log.warning(
-                "reencrypt: %d rows came under another key meanwhile: a part has not been given the new"
+                "reencrypt: rows came under another key meanwhile: a part has not been given the new"
                 " ATUM_CONTENT_KEYS yet",
-                done.late,
+                extra={"count": done.late},
             )
-        log.info("reencrypt: all else is under key %s: %d rows encrypted anew", walk.active, walk.changed)
+        log.info("reencrypt: all else is under one key", extra={"key_id": walk.active, "count": walk.changed})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from atum_schema import traces
 from atum_schema.live import REFRESH_S
 from atum_schema.seldom import Seldom
 
@@ -44,4 +45,6 @@ class Refresher(threading.Thread):
                     self._live.refresh(connection, every_s=0.0)
             except (psycopg.Error, PoolTimeout) as error:
                 if self._complaints.due():
-                    log.warning("settings: database: %s; reading them again later", type(error).__name__)
+                    log.warning(
+                        "settings: the database is away; reading them again later", extra=traces.kind(error)
+                    )

@@ -117,7 +117,9 @@ class Retaining:
         self._note_privacy(progress, configured.privacy)
         retained.missing = retention.missing(partitions, now=now)
         if retained.missing:
-            log.error("retain: partitions are missing: %s; is a relay running?", ", ".join(retained.missing))
+            log.error(
+                "retain: partitions are missing; is a relay running?", extra={"partitions": retained.missing}
+            )
         months = retention.months(partitions)
         ended_before = now - timedelta(days=configured.retention_days)
         for month in retention.due(months, now=now, days=configured.retention_days):
@@ -144,7 +146,8 @@ class Retaining:
             )
         if before != mode:
             log.warning(
-                "retain: ATUM_PRIVACY was %r and is %r now; content is kept accordingly", before, mode
+                "retain: a setting was changed; content is kept accordingly",
+                extra={"setting": "ATUM_PRIVACY", "before": before, "now": mode},
             )
         progress["privacy"] = mode
 
@@ -165,7 +168,9 @@ class Retaining:
                 except store.Busy:
                     keep()
                     if pause_s is None:
-                        log.warning("retain: month %s is in use; it is dropped later", month)
+                        log.warning(
+                            "retain: a month is in use; it is dropped later", extra={"month": str(month)}
+                        )
                         retained.busy.append(str(month))
                         return
                     time.sleep(pause_s)
@@ -177,7 +182,9 @@ class Retaining:
         retained.months.append(str(month))
         retained.dropped += max(0, number - aside)
         retained.aside += aside
-        log.info("retain: month %s is dropped, %d of its mails stay", month, aside)
+        log.info(
+            "retain: a month is dropped, some of its mails stay", extra={"month": str(month), "count": aside}
+        )
         keep()
 
     def _scan(self, month: Month, ended_before: datetime, keep: Callable[[], None]) -> tuple[list[UUID], int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from atum_schema import audit, database, replaying_store
+from atum_schema import audit, database, log_context, replaying_store, traces
 from atum_schema.replaying import Verdict
 from atum_schema.replaying_store import Wanted
 from atum_schema.seldom import Seldom
@@ -55,6 +55,10 @@ class Revival:
         if pair is None:
             log.error("revive: a message that is no dead letter of ours is dropped")
             return
+        with log_context.work(mail=pair[0], cycle=pair[1]):
+            self._insist(pair)
+
+    def _insist(self, pair: tuple[UUID, int]) -> None:
         while True:
             try:
                 self._revive(*pair)
@@ -62,9 +66,9 @@ class Revival:
                 if isinstance(error, psycopg.Error) and not database.is_transient(error):
                     raise
                 if self.complaints.due():
-                    log.warning("revive: database: %s; the order waits", type(error).__name__)
+                    log.warning("revive: the database is away; the order waits", extra=traces.kind(error))
                 if self.wait(self.pause_s):
-                    log.warning("revive: mail %s stays dead, the worker stops", pair[0])
+                    log.warning("revive: a mail stays dead, the worker stops")
                     return
             else:
                 return
@@ -78,7 +82,7 @@ class Revival:
                 audit.record(connection, ACTOR, REVIVED, {"mail": str(mail_id), "cycle": cycle})
             elif judged.verdict not in _OLD and outcome.cycle is not None:
                 audit.record(connection, ACTOR, REFUSED, _refusal(mail_id, cycle, judged))
-        _say(mail_id, cycle, judged)
+        _say(judged)
 
 
 def _refusal(mail_id: UUID, cycle: int, judged: Judged) -> dict[str, Any]:
@@ -90,10 +94,10 @@ def _refusal(mail_id: UUID, cycle: int, judged: Judged) -> dict[str, Any]:
     }
 
 
-def _say(mail_id: UUID, cycle: int, judged: Judged) -> None:
+def _say(judged: Judged) -> None:
     if judged.verdict is Verdict.WOULD_SEND:
-        log.info("revive: mail %s is replayed, cycle %d is over", mail_id, cycle)
+        log.info("revive: a mail is replayed")
     elif judged.verdict in _OLD:
-        log.debug("revive: mail %s, cycle %d: %s", mail_id, cycle, judged.detail)
+        log.debug("revive: an old order", extra={"detail": judged.detail})
     else:
-        log.warning("revive: mail %s is not replayed: %s", mail_id, judged.detail)
+        log.warning("revive: a mail is not replayed", extra={"detail": judged.detail})

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from atum_workers.classify import scrub
+from atum_schema.scrub import scrub
 from atum_workers.outcome import Accepted, Deferred, Rejected, Unclear
 
 if TYPE_CHECKING:

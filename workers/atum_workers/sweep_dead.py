@@ -12,7 +12,7 @@ What a relay publishes meanwhile is not doubted: it may stand behind the place w
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -187,12 +187,15 @@ def sweeping(amqp_url: str) -> Callable[[Lease], float]:
         try:
             swept = Sweep(pool=lease.pool, amqp_url=amqp_url, go_on=lease.go_on).run()
         except Unreachable as error:
-            log.warning("sweep of mail.dead: %s; again in %g s", error, _AWAY_S)
+            log.warning("sweep of mail.dead: put off", extra={"detail": str(error), "again_s": _AWAY_S})
             return _AWAY_S
         if swept.removed or swept.missing:
-            log.info("sweep of mail.dead: %s", swept)
+            log.info("sweep of mail.dead: done", extra={"counts": asdict(swept)})
         if swept.unreadable:
-            log.error("sweep of mail.dead: %d messages were none of ours, and are gone", swept.unreadable)
+            log.error(
+                "sweep of mail.dead: messages were none of ours, and are gone",
+                extra={"count": swept.unreadable},
+            )
         return EVERY_S
 
     return sweep

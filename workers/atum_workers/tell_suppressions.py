@@ -74,7 +74,10 @@ def tell_suppressions(
         try:
             answers = _told(api, taken, timeout_s)
         except ProviderFailed as error:
-            log.warning("suppressions: the provider was not told of %d orders: %s", len(taken), error)
+            log.warning(
+                "suppressions: the provider was not told of orders",
+                extra={"count": len(taken), "detail": str(error)},
+            )
             _put_off(pool, taken, error.retry_after_s or 0.0)
         else:
             _write(pool, taken, answers)

@@ -140,7 +140,7 @@ def measured(now: Snapshot | None, *, least: int) -> Metrics:
         total_24h=max(now.recently("24h", "finished"), failed),
         queue_backlog=now.backlog,
         queue_oldest_age_s=None if now.oldest_at is None else now.at - now.oldest_at,
-        dead_letters=now.dead,
+        dead_letters=now.dead.number,
         unknown=now.unknown.number,
         held=now.held.number,
     )

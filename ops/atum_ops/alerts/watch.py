@@ -31,7 +31,7 @@ from atum_ops.alerts.telling import Telling
 from atum_ops.alerts.watch_store import Try
 from atum_ops.alerts.watching import Memory, Pace
 from atum_ops.signals import store as signals
-from atum_schema import database
+from atum_schema import database, traces
 from atum_schema.live import Live
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Watch:
 
     def run(self) -> None:
         """Watch until `stop`. Raises `psycopg.errors.UndefinedTable` where there is no schema yet."""
-        log.info("alerts: serving; told are %s", ", ".join(one.name for one in self._listeners))
+        log.info("alerts: serving", extra={"receivers": [one.name for one in self._listeners]})
         try:
             while not self._stopping.is_set():
                 began = time.monotonic()
@@ -183,7 +183,7 @@ class Watch:
             raise
         except psycopg.Error as error:
             if not self._is_away:
-                log.error("alerts: the database cannot be read: %s", type(error).__name__)  # noqa: TRY400
+                log.error("alerts: the database cannot be read", extra=traces.kind(error))  # noqa: TRY400
             self._is_away = True
             self.close()
             at = round(self._clock(time.monotonic() + self._offset_s), 6)
@@ -199,7 +199,7 @@ class Watch:
         if not self._leads:
             self._leads = watch_store.lead(connection)
             if self._leads != self._led:
-                log.info("alerts: %s", "watching" if self._leads else "another one watches; standing by")
+                log.info("alerts: watching" if self._leads else "alerts: another one watches; standing by")
             self._led = self._leads
         self._live.refresh(connection, every_s=0)
         now = signals.read(connection, self._live.now)
@@ -228,7 +228,7 @@ class Watch:
             with cut_after(self._connection, _ANSWER_S):
                 self._write(self._connection, memory)
         except psycopg.Error as error:
-            log.error("alerts: what was told cannot be written: %s", type(error).__name__)  # noqa: TRY400
+            log.error("alerts: what was told cannot be written", extra=traces.kind(error))  # noqa: TRY400
             self.close()
 
     def _tell(
@@ -259,10 +259,11 @@ class Watch:
             key = (due.alert.name, receiver)
             heard[key] = watching.told(due, heard.get(key), sight.at, failure)
             tries.append(Try(sight.at, due.alert.name, receiver, due.kind, failure, document(notice)))
+            about = {"receiver": receiver, "alert": due.alert.name, "kind": due.kind}
             if failure is None:
-                log.info("alerts: %s was told: %s %s", receiver, due.alert.name, due.kind)
+                log.info("alerts: a receiver was told", extra=about)
             else:
-                log.warning("alerts: %s was not told: %s %s: %s", receiver, due.alert.name, due.kind, failure)
+                log.warning("alerts: a receiver was not told", extra={**about, "reason": failure})
         return memory._replace(heard=heard), tries
 
 
@@ -279,4 +280,4 @@ def _log_changes(before: Memory, after: Memory) -> None:
     for name, known in after.alerts.items():
         was = before.alerts.get(name)
         if known.fired_at is not None and (was is None or was.fired_at != known.fired_at):
-            log.warning("alerts: %s fires", name)
+            log.warning("alerts: one fires", extra={"alert": name})

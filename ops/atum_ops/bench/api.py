@@ -75,7 +75,7 @@ def stand(directory: Path) -> Iterator[Stand]:
             "ATUM_CONTENT_KEYS": new_key("bench"),
             "ATUM_API_PORT": str(port),
         }
-        stack.enter_context(serving.pinned(["api"], environment, says="api: serving"))
+        stack.enter_context(serving.pinned(["api"], environment, says="serving"))
         yield Stand(port=port, database_url=postgres.database_url, key=key.text)
 
 

@@ -65,9 +65,7 @@ def stand(directory: Path) -> Iterator[Stand]:
             "ATUM_WEBHOOK_PATH": _PATH,
             "ATUM_WEBHOOK_BASIC": credentials,
         }
-        stack.enter_context(
-            serving.pinned(["api", "--only", "webhooks"], environment, says="webhooks: serving")
-        )
+        stack.enter_context(serving.pinned(["api", "--only", "webhooks"], environment, says="serving"))
         yield Stand(port=port, database_url=postgres.database_url, credentials=credentials)
 
 

@@ -62,9 +62,12 @@ def watch(*, every: timedelta, once: bool) -> None:
         raise click.BadParameter("is more than 10m", param_hint="--every")
     loaded = settings.load_without_keys()
     receivers = _receivers(loaded)
-    log_to_stderr()
+    log_to_stderr(loaded, service="alerts")
     for broken in receivers.broken:
-        log.error("alerts: entry point %s %s; the others are told", broken.name, broken.why)
+        log.error(
+            "alerts: an entry point is broken; the others are told",
+            extra={"receiver": broken.name, "reason": broken.why},
+        )
     watching = Watch(loaded, receivers.usable, every_s=every.total_seconds())
     if once:
         _once(loaded, watching)

@@ -45,11 +45,12 @@ def api(only: str, host: str | None, port: int | None, metrics_port: int | None)
       ATUM_DATABASE_URL=… ATUM_CONTENT_KEYS_FILE=/run/keys atum-mailer api --port 8025
       ATUM_DATABASE_URL=… ATUM_WEBHOOK_BASIC_FILE=/run/webhook … atum-mailer api --only webhooks
     """
-    log_to_stderr()
     leash.hold()
     prefix, serve = ("webhook", _serve_webhooks) if only == "webhooks" else ("api", _serve_api)
     options = {f"{prefix}_host": host, f"{prefix}_port": port, "metrics_port": metrics_port}
-    serve(settings.load(**given(**options)))
+    loaded = settings.load(**given(**options))
+    log_to_stderr(loaded, service="webhooks" if only == "webhooks" else "api")
+    serve(loaded)
 
 
 def _serve_api(loaded: Settings) -> None:

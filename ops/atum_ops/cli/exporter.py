@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from atum_ops.cli.parts import log_to_stderr, run_until_signalled
+from atum_ops.cli.parts import given, log_to_stderr, run_until_signalled
 from atum_schema import settings
 
 
@@ -29,10 +29,6 @@ def exporter(host: str | None, port: int | None) -> None:
     """
     from atum_ops.exporter.exporter import Exporter
 
-    log_to_stderr()
-    given = {"exporter_host": host, "exporter_port": port}
-    run_until_signalled(
-        Exporter(
-            settings.load_for_exporter(**{name: value for name, value in given.items() if value is not None})
-        )
-    )
+    loaded = settings.load_for_exporter(**given(exporter_host=host, exporter_port=port))
+    log_to_stderr(loaded, service="exporter")
+    run_until_signalled(Exporter(loaded))

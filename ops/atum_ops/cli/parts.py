@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -13,6 +12,8 @@ from atum_schema import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from atum_schema.settings import Settings
 
 _HELP: Final = "Port that metrics are served on; 0 is any that is free (default: ATUM_METRICS_PORT, none)."
 
@@ -38,8 +39,9 @@ def relay(metrics_port: int | None) -> None:
     """
     from atum_producers.relay import Relay
 
-    log_to_stderr()
-    run_until_signalled(Relay(settings.load(**given(metrics_port=metrics_port))))
+    loaded = settings.load(**given(metrics_port=metrics_port))
+    log_to_stderr(loaded, service="relay")
+    run_until_signalled(Relay(loaded))
 
 
 @click.command()
@@ -55,8 +57,9 @@ def intake(metrics_port: int | None) -> None:
     """
     from atum_producers.intake import Intake
 
-    log_to_stderr()
-    run_until_signalled(Intake(settings.load(**given(metrics_port=metrics_port))))
+    loaded = settings.load(**given(metrics_port=metrics_port))
+    log_to_stderr(loaded, service="intake")
+    run_until_signalled(Intake(loaded))
 
 
 @click.command()
@@ -73,9 +76,10 @@ def worker(threads: int | None, metrics_port: int | None) -> None:
     """
     from atum_workers.main import run
 
-    log_to_stderr()
+    loaded = settings.load(**given(threads=threads, metrics_port=metrics_port))
+    log_to_stderr(loaded, service="worker")
     leash.hold()
-    run(settings.load(**given(threads=threads, metrics_port=metrics_port)))
+    run(loaded)
 
 
 class _Part(Protocol):
@@ -97,9 +101,11 @@ def run_until_signalled(part: _Part) -> None:
     part.run()
 
 
-def log_to_stderr() -> None:
-    """Log as a part that runs for ever does: to stderr, without the noise of libraries."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # One line per request is noise, and names the provider's URL.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def log_to_stderr(loaded: Settings, *, service: str) -> None:
+    """Log as a part that runs for ever does: to stderr, in the way that the settings say."""
+    from atum_schema import logs
+    from atum_schema.log_secrets import secrets_of
+
+    logs.configure(
+        service=service, level=loaded.log_level, style=loaded.log_format, secrets=secrets_of(loaded)
+    )

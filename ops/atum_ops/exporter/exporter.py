@@ -81,4 +81,4 @@ class Exporter:
             raise SettingsError(
                 f"ATUM_EXPORTER_PORT: cannot listen on {host}:{port}: {error.strerror}"
             ) from None
-        log.info("exporter: serving on http://%s:%d/metrics", host, port)
+        log.info("exporter: serving", extra={"url": f"http://{host}:{port}/metrics"})

@@ -109,4 +109,4 @@ class Reader(threading.Thread):
         self._errors.inc()
         self._link.drop()
         if self._complaints.due() and not self._stopping.is_set():
-            log.error("exporter: the database cannot be read: %s", words(error))
+            log.error("exporter: the database cannot be read", extra={"detail": words(error)})

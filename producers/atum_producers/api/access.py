@@ -15,6 +15,7 @@ from atum_producers.api import clients_store, keys
 from atum_producers.api.bucket import Bucket
 from atum_producers.api.patience import within
 from atum_producers.api.problems import Kind, Problem, unavailable
+from atum_schema import traces
 from atum_schema.script import run_async
 from atum_schema.seldom import Seldom
 
@@ -120,7 +121,7 @@ class Access:
             live = await within(_ANSWER_S, self._live())
         except (psycopg.Error, PoolTimeout, TimeoutError) as error:
             if self._complaints.due():
-                log.warning("api: cannot read the clients: %s", type(error).__name__)
+                log.warning("api: cannot read the clients", extra=traces.kind(error))
             return False
         self._keys = {key.id: key for key in live}
         return True

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from atum_producers.api import openapi, postmark, writer
 from atum_producers.api.access import Access
 from atum_producers.api.bodies import Bodies
+from atum_producers.api.correlation import Correlated
 from atum_producers.api.documentation import Documentation
 from atum_producers.api.health import Health
 from atum_producers.api.mails import Mails
@@ -88,7 +89,8 @@ def application(settings: Settings, *, meter: Meter | None = None) -> Starlette:
         lifespan=lifespan,
         middleware=[
             Middleware(HttpMetering, meter=meter, group=endpoint_of),
-            Middleware(Guard, worded=_worded, name="api"),
+            Middleware(Correlated),
+            Middleware(Guard, worded=_worded),
             Middleware(Paths),
         ],
         exception_handlers={Problem: _problem, Refused: _refused, HTTPException: _http},

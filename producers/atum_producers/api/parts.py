@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.routing import Route
 
 from atum_producers.api.problems import Kind, Problem
+from atum_schema import traces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -38,13 +38,12 @@ def route(path: str, **methods: Endpoint) -> Route:
 class Guard:
     """Turns an error of ours into an answer, and logs it without what it says: that may quote a mail.
 
-    `worded` makes the answer, `name` is the server's in the log.
+    `worded` makes the answer.
     """
 
-    def __init__(self, app: ASGIApp, worded: Worded, *, name: str) -> None:
+    def __init__(self, app: ASGIApp, worded: Worded) -> None:
         self._app = app
         self._worded = worded
-        self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,12 +59,7 @@ class Guard:
         try:
             await self._app(scope, receive, sending)
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer)
-            log.error(  # noqa: TRY400 (its message may quote a mail)
-                "%s: an error of ours: %s\n%s",
-                self._name,
-                type(error).__name__,
-                "".join(traceback.format_tb(error.__traceback__)),
-            )
+            log.error("an error of ours", extra=traces.where(error))  # noqa: TRY400 (its message may quote a mail)
             if not started:
                 problem = Problem(Kind.INTERNAL_ERROR, "an error of ours; the log of the API has it")
                 await self._worded(scope, problem)(scope, receive, send)
@@ -73,15 +67,15 @@ class Guard:
 
 def keep_running(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:
     """Run what has no end until the stack is unwound. If it ends by an error, so does the process."""
-    stack.push_async_callback(_ended, asyncio.create_task(_watched(work, name)))
+    stack.push_async_callback(_ended, asyncio.create_task(_watched(work), name=name))
 
 
-async def _watched(work: Coroutine[Any, Any, None], name: str) -> None:
+async def _watched(work: Coroutine[Any, Any, None]) -> None:
     # The process must not look alive without it.
     try:
         await work
     except Exception as error:  # noqa: BLE001 (the next line ends the process)
-        log.critical("%s: a part that must not end has ended: %s", name, type(error).__name__)
+        log.critical("work that must not end has ended", extra=traces.where(error))
         raise SystemExit(1) from None
 
 

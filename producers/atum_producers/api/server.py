@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
         await super().startup(sockets)
-        log.info("%s: serving on http://%s:%d", self._name, self.config.host, self.config.port)
+        log.info("serving", extra={"url": f"http://{self.config.host}:{self.config.port}"})
 
 
 def serve(app: ASGIApp, settings: Settings, *, meter: Meter, name: str, host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
     from atum_schema.encryption import Keyring
     from atum_schema.script import Script
 
+log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # Above this, a body is worked on beside the event loop, so that others need not wait for it.
 _LARGE_BODY = 256 * 1024
+
+
+# Ids of mails in the line about a request.
+_LOGGED = 10
 
 
 class HandedOver(NamedTuple):
@@ -85,6 +91,10 @@ class Service:
             ) from None
         except MailRejected as rejection:
             raise drafts.rejected([(rejection.index, rejection)]) from None
+        first = accepted.ids[:_LOGGED]
+        log.info(
+            "mails accepted", extra={"client": client.client, "count": len(accepted.ids), "mails": first}
+        )
         return HandedOver(accepted.ids, replayed=accepted.ids != [row.id for row in rows])
 
     async def read(self, script: Script[_T]) -> _T:

@@ -18,7 +18,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from atum_producers.api.problems import Kind, Problem, unavailable
-from atum_schema import database
+from atum_schema import database, traces
 from atum_schema.accept import Accepted, Answer, Later, accepting
 from atum_schema.errors import AtumError
 from atum_schema.script import run_async
@@ -216,7 +216,7 @@ class Writer:
             self._fail(group[0], _in_progress())
             return
         if self._complaints.due():
-            log.warning("api: cannot store: %s", type(error).__name__)
+            log.warning("api: cannot store", extra=traces.kind(error))
         if refused and not locked and not group[0].tried:
             problem = Problem(Kind.INTERNAL_ERROR, "the database refused the mails; nothing was stored")
             self._fail(group[0], problem)

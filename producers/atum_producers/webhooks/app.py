@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from atum_producers.api.bodies import Bodies
+from atum_producers.api.correlation import Correlated
 from atum_producers.api.metering import HttpMetering
 from atum_producers.api.parts import Guard, keep_running, route
 from atum_producers.api.writer import hurry
@@ -93,7 +94,8 @@ def application(settings: Settings, *, meter: Meter | None = None) -> ASGIApp:
         exception_handlers={HTTPException: _http},
     )
     others.router.redirect_slashes = False
-    return HttpMetering(Guard(_Paths(path, endpoint, others), _of_ours, name=NAME), meter, group(path))
+    served = Correlated(Guard(_Paths(path, endpoint, others), _of_ours))
+    return HttpMetering(served, meter, group(path))
 
 
 class _Paths:

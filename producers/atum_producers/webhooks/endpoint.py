@@ -128,7 +128,7 @@ class Endpoint:
             return answers.refusal(403, "nothing is taken from there")
         self._refused(what)
         if self._complaints.due():
-            log.warning("webhooks: refused a request for its %s", what)
+            log.warning("webhooks: refused a request", extra={"reason": what})
         headers = {"WWW-Authenticate": 'Basic realm="atum-mailer webhooks"'}
         return answers.refusal(401, "the credentials of this endpoint are needed", headers=headers)
 

@@ -19,7 +19,7 @@ from psycopg_pool import PoolTimeout
 from atum_producers.api.patience import within
 from atum_producers.api.problems import unavailable
 from atum_producers.webhooks import inbox_store
-from atum_schema import database, tally
+from atum_schema import database, tally, traces
 from atum_schema.script import run_async
 from atum_schema.seldom import Seldom
 
@@ -183,7 +183,7 @@ class Writer:
             await self._store_group(group[middle:])
             return
         if self._complaints.due():
-            log.warning("webhooks: cannot store: %s", type(error).__name__)
+            log.warning("webhooks: cannot store", extra=traces.kind(error))
         if isinstance(error, psycopg.Error) and not database.is_transient(error):
             for waiting in group:
                 _fail(waiting, unavailable("the database refuses events", retry_after_s=30))

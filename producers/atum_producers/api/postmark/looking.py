@@ -64,7 +64,7 @@ class Looking:
             )
         except ContentUnreadable as error:
             # The mail's story can be told without it; the message names the mail and the key id only.
-            log.warning("api: %s", error)
+            log.warning("api: content cannot be read", extra={"mail": mail_id, "detail": str(error)})
             return None
 
 
