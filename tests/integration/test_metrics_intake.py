@@ -25,11 +25,11 @@ def test_jobs_are_counted_by_what_became_of_them(database_url: str, amqp_url: st
         publish(amqp_url, [*jobs, b"no mail", document(0, to="nobody")])
         intake: Part = system.await_output(system.start_part(INTAKE), "serving")
         url = url_in(intake.output())
-        await_scrape(url, lambda now: now.values(m.JOBS, "job") == {"stored": 20, "rejected": 2})
+        await_scrape(url, lambda now: now.values(m.JOBS, "job_result") == {"stored": 20, "rejected": 2})
         # The same once more: known by now.
         publish(amqp_url, jobs[:5])
         seen = await_scrape(
-            url, lambda now: now.values(m.JOBS, "job") == {"stored": 20, "rejected": 2, "known": 5}
+            url, lambda now: now.values(m.JOBS, "job_result") == {"stored": 20, "rejected": 2, "known": 5}
         )
         tally = dict(
             system.query(

@@ -167,7 +167,7 @@ def test_the_webhook_endpoint_has_counted_its_requests_and_events(served: Served
 
 def test_the_intake_has_counted_its_jobs(served: Served) -> None:
     seen = scrape(served.urls["intake"])
-    assert seen.values(m.JOBS, "job") == {"stored": 1, "rejected": 1}
+    assert seen.values(m.JOBS, "job_result") == {"stored": 1, "rejected": 1}
     assert seen.value(m.JOBS_DURATION, "_count") >= 1
     assert seen.value(m.CONNECTED) == 1
     # One takes jobs, the other publishes those that are none.
