@@ -277,7 +277,7 @@ def _provider() -> tuple[Panel, ...]:
         ),
         timeline(
             "Why windows stopped",
-            "Of windows that stopped by themselves: provider (down), account (it refuses us), sender, mail, rate_limited. Only what stopped in the time shown appears.",
+            "Of windows that stopped by themselves while mail of their lane waits: provider (down), account (it refuses us), sender, mail, rate_limited. Only what stopped in the time shown appears.",
             Query(
                 f"max by (lane, account, why) ({q.selected(m.WINDOW_WHY, lane=q.LANE)}) > 0",
                 "{{lane}} {{account}}: {{why}}",

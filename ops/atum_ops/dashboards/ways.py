@@ -51,7 +51,7 @@ def _in() -> tuple[Panel, ...]:
         ),
         lines(
             "Jobs of the intake queue",
-            "Jobs of mail.intake per second. Rejected ones are in the queue mail.rejected (docs/intake.md); 'later' are offered again in the next transaction.",
+            "Jobs of mail.intake per second. Rejected ones are in the queue mail.rejected (docs/intake.md); 'known' ones were stored before; 'later' are offered again in the next transaction.",
             Query(q.rate(m.JOBS, "job_result"), "{{job_result}}"),
             unit="suffix:jobs/s",
             width=12,
