@@ -198,7 +198,11 @@ def test_a_batch_whose_mails_have_expired_is_emptied(database_url: str, amqp_url
 def test_a_ticket_is_given_up_while_the_database_is_away(own_postgres: PostgresNode, amqp_url: str) -> None:
     migrate(own_postgres.url)
     with System(
-        database_url=own_postgres.url, amqp_url=amqp_url, relays=0, workers=0, settings=SERVED
+        database_url=own_postgres.url,
+        amqp_url=amqp_url,
+        relays=0,
+        workers=0,
+        settings={**SERVED, "ATUM_CLAIM_LEASE_S": "5"},
     ) as system:
         worker = system.start_worker()
         url = url_in(worker.output())
