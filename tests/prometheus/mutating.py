@@ -23,7 +23,7 @@ _OPERATORS: Final = {
     "+": ("-",),
     "-": ("+",),
     "sum": ("max",),
-    "max": ("sum", "min"),
+    "max": ("sum",),
     "min": ("max",),
     "count": ("sum",),
 }

@@ -21,8 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-EQUIVALENT: dict[str, str] = {}
-"""Mutants that say the same as their rule, each by the end of its name, with the reason."""
+_ALL_ZERO = "a sum is 0 exactly where the largest is"
+_ANY = "only whether there is any counts, not how many"
+
+EQUIVALENT = {
+    r"AtumNo(Relay|Worker): max → sum": _ALL_ZERO,
+    r"AtumMuting of AtumNo(Relay|Worker): max → sum": _ALL_ZERO,
+    r"AtumDatabaseDown: max → sum": _ALL_ZERO,
+    r"AtumTaskFailing: max → sum": _ALL_ZERO,
+    r"AtumBrokerDown: max → sum in `and": _ALL_ZERO,
+    r'AtumBrokerDown: without broker_state of "away"': "where none is connected or blocked, all are away",
+    r"AtumAlertDeliveryFailing: sum → max": _ANY,
+    r"AtumMuting of AtumProvider\w+: (sum → max|max → sum|by without)": _ANY,
+    r"AtumWatchdog: 1 → ": "its value is not told",
+    r"AtumWatchdog: keep_firing_for": "its condition never ends",
+    r"AtumFailure\w+: >= → > in `\)\s+>= sum": "where as many failed as finished, either of them is the base",
+}
+"""Mutants that say the same as their rule, by the beginning of their names, with the reason."""
 
 
 class Case(NamedTuple):
@@ -87,7 +102,7 @@ def _passed(numbers: Sequence[int], folder: Path) -> list[int]:
         return []
     done = run("promtool", "test", "rules", *(folder / f"{number}.test.yml" for number in numbers))
     # A mutant that Prometheus does not take is not one that a test has killed.
-    assert "parse" not in said(done) and "yaml:" not in said(done), said(done)
+    assert not re.search("parse|yaml:", said(done)), said(done)
     verdicts = re.findall(r"(\d+)\.test\.yml\n( *SUCCESS)?", done.stdout)
     assert [int(number) for number, _ in verdicts] == [*numbers], said(done)
     return [int(number) for number, success in verdicts if success]
@@ -110,4 +125,4 @@ def test_every_mutant_of_a_rule_makes_a_test_fail(
     total, alive = survivors(case, tmp_path)
     record_property("mutants", total)
     assert total > 0
-    assert "\n".join(name for name in alive if not any(same in name for same in EQUIVALENT)) == ""
+    assert "\n".join(name for name in alive if not any(re.match(same, name) for same in EQUIVALENT)) == ""

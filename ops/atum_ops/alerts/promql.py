@@ -22,7 +22,10 @@ def one(family: Family, **labels: str) -> str:
 
 def total(family: Family, **labels: str) -> str:
     """Sum a gauge over its labels, however many exporters show it."""
-    return f"sum(max by ({', '.join(family.labels)}) ({selected(family, **labels)}))"
+    free = [name for name in family.labels if "|" in labels.get(name, "|")]
+    return (
+        f"sum(max by ({', '.join(free)}) ({selected(family, **labels)}))" if free else one(family, **labels)
+    )
 
 
 def selected(family: Family, **labels: str) -> str:
@@ -58,7 +61,10 @@ def failures_reach(recent: Family, period: str, percent: float) -> str:
 
 
 def percent(recent: Family, result: str, *, period: str, least: int, few: int = 1) -> str:
-    """Give the percent of mails that came to a result, of those that were sent in a period, once `least` were."""
+    """Give the percent of mails that came to a result, of those that were sent in a period, once `least` were.
+
+    Below `few` of them it gives nothing; none of them are 0 percent.
+    """
     part = total(recent, period=period, result=result)
     sent = total(recent, period=period, result="sent")
-    return f"100 * ({part} >= {few}) / ({sent} >= {least})"
+    return f"100 * {part if few <= 1 else f'({part} >= {few})'} / ({sent} >= {least})"
