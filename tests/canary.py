@@ -74,7 +74,9 @@ def rows(database_url: str) -> Iterator[tuple[str, bytes]]:
                 sql.Identifier(table)
             )
             for (row,) in connection.execute(query, (sorted(HOLDERS.get(table, ())),)):
-                yield f"table {table}", row.encode()
+                # What a person orders about an address names it, and so does the audit of that order.
+                if table != "audit" or '"action": "suppression.' not in row:
+                    yield f"table {table}", row.encode()
         for (query,) in connection.execute(
             "SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         ):

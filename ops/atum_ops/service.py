@@ -65,7 +65,7 @@ class Service:
         os.close(child_end)
 
     def _launch(self, child_end: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self._environment, leash.VARIABLE: str(child_end)}
+        environment = {**os.environ, **_talking(), **self._environment, leash.VARIABLE: str(child_end)}
         return subprocess.Popen(
             [sys.executable, "-m", self._module, *self._arguments],
             env=environment,
@@ -113,3 +113,8 @@ class Service:
         if self._process is None:
             raise RuntimeError("the service was not started")
         return self._process
+
+
+def _talking() -> dict[str, str]:
+    """Have the child say when it serves: whoever starts it waits for that, however quiet the parts of the environment are."""
+    return {} if os.environ.get("ATUM_LOG_LEVEL") == "debug" else {"ATUM_LOG_LEVEL": "info"}

@@ -32,6 +32,8 @@ _MOST_LINES: Final = 200
 #: JavaScript's and jq's numbers are exact up to here.
 _EXACT: Final = 2**53
 _AROUND: Final = frozenset({*HEAD, *TAIL})
+#: uvicorn's own text again, with colours.
+_NOISE: Final = frozenset({"color_message"})
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
 
 
@@ -90,7 +92,7 @@ class Redaction:
             kept[key] = self._text(event) if key == "event" else line.get(key)
         dropped = []
         for key, value in line.items():
-            if key in _AROUND or key[:1] == "_":
+            if key in _AROUND or key in _NOISE or key[:1] == "_":
                 continue
             if key in KEYS:
                 kept[key] = self._value(key, value)

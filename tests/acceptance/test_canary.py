@@ -219,8 +219,6 @@ def fates(running: Running) -> None:
         "suppressions", "add", f"never@{canary.DOMAIN}", "--stream", "outbound", "--yes", **system.environment
     )
     assert answer.status == 0, answer
-    # The order names whom it is about, which is what an audit is for.
-    system.query("DELETE FROM atum.audit RETURNING 1")
     system.simulator.set_inactive([f"inactive@{canary.DOMAIN}"])
     running.faulty(
         FaultRule(kind=K.MIXED, recipient="rejected@"),
@@ -296,7 +294,6 @@ def ways_in(running: Running, by_http: tuple[Api, httpx.Client]) -> None:
     assert shop.get(f"/v1/mails/{canary.WORD}").status_code == 404
     assert shop.get("/v1/mails", params={canary.WORD: canary.SUBJECT}).status_code == 400
     assert shop.put(f"/v1/suppressions/outbound/other@{canary.DOMAIN}").status_code // 100 == 2
-    running.system.query("DELETE FROM atum.audit RETURNING 1")
     like_postmark = {
         "From": document["from"],
         "To": f"postmark@{canary.DOMAIN}",
@@ -305,7 +302,6 @@ def ways_in(running: Running, by_http: tuple[Api, httpx.Client]) -> None:
     }
     key = shop.headers["Authorization"].removeprefix("Bearer ")
     token = {"X-Postmark-Server-Token": key}
-    running.told.append(("key of the API", b""))
     assert httpx.post(f"{api.url}/email", json=like_postmark, headers=token).status_code == 200
     refused = httpx.post(f"{api.url}/email", json={**like_postmark, "To": canary.WORD}, headers=token)
     assert refused.status_code == 422
