@@ -75,6 +75,10 @@ def throttled(refused: int, number: int) -> dict[str, Any]:
     return {"recent_deferrals": {("30m", "rate_limited"): refused}, "recent": recent("30m", sent=number)}
 
 
+def put_off(**whys: int) -> dict[str, Any]:
+    return {"recent_deferrals": {("30m", why): number for why, number in whys.items()}}
+
+
 def task(*, failing: bool = False, overdue: bool = False) -> dict[str, Any]:
     return {"tasks": (TaskSignal("apply", AT, failing, overdue),)}
 
@@ -92,7 +96,12 @@ CASES: Final[list[Case]] = [
     ("AtumOldestMailOld", lane(1, oldest_s=900), 900.0, lane(1, oldest_s=899)),
     ("AtumOldestMailVeryOld", lane(1, oldest_s=3600), 3600.0, lane(1, oldest_s=3599)),
     ("AtumDeadLettersGrowing", {"recent": recent("1h", dead=10)}, 10.0, {"recent": recent("1h", dead=9)}),
-    ("AtumDeadLettersWaiting", {"dead": 1}, 1.0, {"dead": 0}),
+    (
+        "AtumDeadLettersWaiting",
+        {"dead": Waiting(1, AT - 86_400)},
+        86_400.0,
+        {"dead": Waiting(1, AT - 86_399)},
+    ),
     ("AtumUnknownMailsOld", {"unknown": Waiting(1, AT - 3600)}, 3600.0, {"unknown": Waiting(1, AT - 3599)}),
     ("AtumSearchesFailing", {"search_failures": 5}, 5.0, {"search_failures": 4}),
     ("AtumMailsHeld", {"held": Waiting(1, AT)}, 1.0, {"held": Waiting()}),
@@ -101,6 +110,7 @@ CASES: Final[list[Case]] = [
     ("AtumProviderDown", window("provider"), 1.0, window(None)),
     ("AtumProviderAuthFailing", window("account"), 1.0, window("provider")),
     ("AtumLaneStopped", window("sender"), 1.0, window("account")),
+    ("AtumMailsPutOff", put_off(sender=12, other=8), 20.0, put_off(sender=12, other=7, mail=5)),
     ("AtumProviderThrottling", throttled(20, 180), 10.0, throttled(20, 181)),
     ("AtumProviderThrottling", throttled(20, 0), 100.0, throttled(19, 0)),
     ("AtumWebhookSilence", silence(3600), 3600.0, silence(3599)),
@@ -143,7 +153,8 @@ def test_a_condition_is_met_at_its_threshold_and_not_just_below(
         ({"credentials": 10}, 10, 10.0),
         ({"credentials": 9}, 0, None),
         ({"credentials": 10}, 11, None),
-        ({"stranger": 500, "too_many": 500}, 0, None),
+        ({"stranger": 500}, 0, None),
+        ({"credentials": 4, "too_many": 6}, 0, 10.0),
     ],
 )
 def test_refused_events_are_compared_with_a_quarter_of_an_hour_before(

@@ -308,7 +308,7 @@ def _provider() -> list[Alert]:
         Alert(
             name="AtumMailsPutOff",
             severity=Severity.WARNING,
-            area=Area.FAILURES,
+            area=Area.PROVIDER,
             summary="Mails are put off for reasons that only a person mends.",
             description=f'{{{{ $value | printf "%.0f" }}}} attempts of half an hour were put off: a sender, a stream, a content key; the threshold is {FEW}.',
             expr=f"{q.total(m.RECENT_DEFERRALS, period='30m', why='sender|other')} >= {FEW}",

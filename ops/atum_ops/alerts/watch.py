@@ -199,7 +199,10 @@ class Watch:
         if not self._leads:
             self._leads = watch_store.lead(connection)
             if self._leads != self._led:
-                log.info("alerts: watching" if self._leads else "alerts: another one watches; standing by")
+                if self._leads:
+                    log.info("alerts: watching")
+                else:
+                    log.info("alerts: another one watches; standing by")
             self._led = self._leads
         self._live.refresh(connection, every_s=0)
         now = signals.read(connection, self._live.now)
