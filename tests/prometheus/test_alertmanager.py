@@ -189,7 +189,7 @@ def test_html_is_escaped_and_links_to_the_runbook(tmp_path: Path) -> None:
 def test_the_subject_and_the_colour_say_how_urgent_it_is(
     tmp_path: Path, status: str, severity: str, subject: str, color: str
 ) -> None:
-    changes = {"status": status, "commonLabels": {"severity": severity}}
+    changes: dict[str, Any] = {"status": status, "commonLabels": {"severity": severity}}
     assert rendered("email.subject", tmp_path, **changes) == subject
     assert rendered("slack.title", tmp_path, **changes) == subject
     assert rendered("slack.color", tmp_path, **changes) == color

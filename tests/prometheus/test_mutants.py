@@ -27,7 +27,8 @@ _ANY = "only whether there is any counts, not how many"
 EQUIVALENT = {
     r"AtumNo(Relay|Worker): max → sum": _ALL_ZERO,
     r"AtumMuting of AtumNo(Relay|Worker): max → sum": _ALL_ZERO,
-    r"AtumDatabaseDown: max → sum": _ALL_ZERO,
+    r"(AtumMuting of )?AtumDatabaseDown: max → sum": _ALL_ZERO,
+    r"AtumWebhookRejecting: \+ → -": "half or more: refused / (refused - stored) is above 0 in the same cases",
     r"AtumTaskFailing: max → sum": _ALL_ZERO,
     r"AtumBrokerDown: max → sum in `and": _ALL_ZERO,
     r'AtumBrokerDown: without broker_state of "away"': "where none is connected or blocked, all are away",

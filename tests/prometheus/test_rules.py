@@ -21,6 +21,8 @@ from tests.prometheus.tools import PROMETHEUS, RULES, TESTS, groups, made_with, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from atum_ops.alerts.alert import Alert
+
 _ALL = alerts(made_with())
 
 
@@ -119,7 +121,7 @@ def test_the_rules_never_show_a_secret() -> None:
 
 @pytest.mark.parametrize("alert", _ALL, ids=lambda alert: alert.name)
 @pytest.mark.parametrize("width", [20, WIDTH])
-def test_folding_changes_nothing_but_white_space(alert: rendering.Alert, width: int) -> None:
+def test_folding_changes_nothing_but_white_space(alert: Alert, width: int) -> None:
     text = folded(alert.expr, width=width)
     assert "".join(text.split()) == "".join(alert.expr.split())
     assert str(promql_parser.parse(text)) == str(promql_parser.parse(alert.expr))
