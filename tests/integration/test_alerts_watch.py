@@ -11,6 +11,7 @@ import pytest
 
 from atum_ops.alerts import watch, watch_store
 from atum_ops.alerts.cutting import cut_after
+from atum_ops.alerts.telling import Telling
 from atum_ops.signals import store as signals
 from atum_schema import database
 from atum_schema.migrate import migrate
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from atum_ops.alerts.breach import Breach
     from atum_ops.stack.postgres import PostgresNode
     from tests.receiving import Receiver
 
@@ -123,6 +125,24 @@ def test_a_receiver_that_fails_is_told_again_and_the_cooldown_begins_only_then(
     assert [one.kind for one in well.heard] == ["firing", "repeated"]
     failures = [failure for _, receiver, _, failure in told(place) if receiver == "ill"]
     assert failures == ["HTTP 503", "HTTP 503", "HTTP 503", None, None]
+
+
+def test_no_transaction_is_open_while_somebody_is_told(
+    place: Place, watching: Callable[..., Watcher]
+) -> None:
+    ear = Ear()
+    states: list[tuple[Any, ...]] = []
+    tell = ear.receiver.tell
+
+    def look(told: Breach) -> None:
+        states.extend(place.sql("SELECT state FROM pg_stat_activity WHERE application_name = 'atum-alerts'"))
+        tell(told)
+
+    watcher = watching(ear)
+    watcher.watch._telling = Telling([ear.receiver._replace(tell=look)])
+    vanished(place)
+    watcher.round()
+    assert (states, len(ear.heard)) == ([("idle",)], 1)
 
 
 def test_a_receiver_that_stays_deaf_is_an_alert_for_the_others(
