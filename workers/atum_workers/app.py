@@ -233,7 +233,8 @@ class Runtime(Middleware):
         try:
             serving(self._meter, self._settings)
         except SettingsError as error:
-            log.error("worker: %s; going on without them", error)  # noqa: TRY400 (the message says it all)
+            about = {"reason": str(error)}
+            log.error("worker: going on without metrics", extra=about)  # noqa: TRY400 (the message says it all)
 
     def _open(self) -> None:
         configured = self._settings
