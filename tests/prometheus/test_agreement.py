@@ -39,7 +39,7 @@ _APART: Final = {"AtumDatabaseDown", "AtumAlertDeliveryFailing", "AtumWebhookRej
 _COMPARED: Final = [
     alert for alert in alerts(made_with()) if alert.look is not None and alert.name not in _APART
 ]
-_AGES: Final = (None, 1, 299, 300, 301, 899, 900, 901, 3599, 3600, 3601, 50_000)
+_AGES: Final = (None, 1, 299, 300, 301, 899, 900, 901, 3599, 3600, 3601, 50_000, 86_399, 86_400)
 _COUNTS: Final = (0, 1, 2, 4, 5, 9, 10, 19, 20, 21, 49, 50, 51, 99, 100, 101, 499, 500, 999, 1000, 1001)
 _SEEDS: Final = range(6)
 _EACH: Final = 25
@@ -71,10 +71,10 @@ def snapshot(chance: Random) -> Snapshot:
         held=Waiting(few(), time()),
         unknown=Waiting(few(), time()),
         search_failures=count(),
-        dead=few(),
+        dead=Waiting(few(), time()),
         stuck_batches=few(),
         recent={key: recent(*key) for key in product(_LANES, FIXED["period"], _RESULTS)},
-        recent_deferrals={("30m", why): count() for why in ("rate_limited", "provider")},
+        recent_deferrals={("30m", why): count() for why in ("rate_limited", "provider", "sender", "other")},
         recent_duplicates={"1h": few(), "24h": few()},
         webhook_last_at=time(),
         inbox_new=Waiting(few(), time()),

@@ -144,6 +144,7 @@ def test_make_rendered_writes_the_committed_files() -> None:
     assert re.findall(r"--output (\S+)", done.stdout) == [
         "deploy/prometheus/atum-mailer.rules.yml",
         "deploy/alertmanager/alertmanager.yml",
+        "deploy/grafana/dashboards",
     ]
 
 
