@@ -27,7 +27,10 @@ def test_the_table_of_alerts_is_that_of_the_catalogue() -> None:
 
 
 def test_the_table_of_what_mutes_what_is_that_of_the_code() -> None:
-    assert table("| while one of these fires | nobody is told of |") == alert_pages.inhibitions()
+    assert (
+        table("| while the condition of one of these is met | nobody is told of |")
+        == alert_pages.inhibitions()
+    )
 
 
 def test_the_table_of_areas_is_that_of_the_catalogue() -> None:

@@ -13,6 +13,7 @@ IDS: Final = [
     *(f"A{number}" for number in range(1, 19)),
     *(f"B{number}" for number in range(1, 18)),
     *(f"C{number}" for number in range(6, 21)),
+    *(f"E{number}" for number in range(1, 8)),
     *("F2", "F3", "F4", "F6"),
     *(f"G{number}" for number in range(1, 8)),
     *(f"H{number}" for number in range(6, 10)),
