@@ -59,21 +59,22 @@ class Running:
     rabbit: RabbitNode
     stack: ExitStack
     parts: list[tuple[str, Part]] = field(default_factory=list)
-    ports: list[int] = field(default_factory=list)
+    ports: list[tuple[Part, int]] = field(default_factory=list)
     #: What was raised, shown or answered.
     told: list[tuple[str, bytes]] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str, serving: bool = True, **settings: str) -> Part:
         """Start a part with metrics on a port of its own."""
         port = free_port()
-        self.ports.append(port)
         command = [
             sys.executable,
             "-m",
             "atum_ops" if name != "poisoned" else "tests.poisoned_worker",
             *arguments,
         ]
-        part = self.system._launched(command, {"ATUM_METRICS_PORT": str(port), **settings})
+        ports = {"ATUM_METRICS_PORT": str(port), "ATUM_EXPORTER_PORT": str(port)}
+        part = self.system._launched(command, {**ports, **settings})
+        self.ports.append((part, port))
         self.parts.append((f"{name} {len(self.parts)}", part))
         return self.system.await_output(part, "serving") if serving else part
 
@@ -89,13 +90,12 @@ class Running:
         self.system.simulator.set_faults(FaultPlan(rules=rules, hang_s=3.0))
 
     def metrics(self) -> None:
-        """Note the metrics of all parts that serve some."""
-        for port in self.ports:
-            try:
+        """Note the metrics of all parts that run."""
+        for part, port in self.ports:
+            if part.running:
                 answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5)
-            except httpx.TransportError:
-                continue
-            self.told.append((f"metrics at {port}", answer.content))
+                assert b"atum_mailer_build_info" in answer.content
+                self.told.append((f"metrics at {port}", answer.content))
 
     def end(self, mail_id: UUID, *statuses: str, seconds: float = 60) -> None:
         """Wait until the mail has one of these statuses; note what is told of it."""
@@ -139,6 +139,7 @@ def test_what_a_mail_holds_and_what_a_setting_hides_is_found_nowhere_else(runnin
     system = running.system
     running.start("relay", "relay")
     running.start("intake", "intake")
+    running.start("exporter", "exporter")
     unreadable = poison_and_unreadable(running)
     running.start("worker", "worker")
     running.end(unreadable, "dead", "held", "retrying")
