@@ -423,7 +423,7 @@ PARTS_BROKER: Final = _gauge(
 )
 HEARTBEAT: Final = _gauge(
     "heartbeat_last_completed_timestamp_seconds",
-    "When a task last came from Postgres by a relay and RabbitMQ to a worker and back; 0: never.",
+    "When a task last came from Postgres to a worker and back, by RabbitMQ or, while that is away, without it; 0: never.",
     EXPORTER,
 )
 TASK_ENDED: Final = _gauge(
