@@ -17,6 +17,7 @@ from atum_schema.encryption import new_key
 from tests.nodes import eventually
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
 
     from atum_schema.metrics_family import Family
@@ -109,3 +110,9 @@ def _listens(served: Served) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def told(record: logging.LogRecord) -> str:
+    """Give what a line of the log says: its event, and the detail beside it."""
+    detail = getattr(record, "detail", None)
+    return record.getMessage() if detail is None else f"{record.getMessage()}: {detail}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from atum_schema.metrics_family import Family
 
-_URL = re.compile(r"metrics on (http://\S+)")
+_URL = re.compile(r'"event":"metrics: exposed".*?"url":"(http://[^"]+)"')
 
 
 class Scrape:

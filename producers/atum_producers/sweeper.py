@@ -86,7 +86,7 @@ class Sweeper(threading.Thread):
                 level = logging.WARNING if database.is_transient(error) else logging.ERROR
                 if self._complaints.due():
                     about = traces.kind(error) if level == logging.WARNING else traces.where(error)
-                    log.log(level, "sweeper: the database fails; trying again", extra=about)
+                    log.log(level, "sweeper: the database fails; going on after a while", extra=about)
                 self._stopping.wait(_RECONNECT_S)
             except Exception as error:  # noqa: BLE001 (without it a relay would look alive, and bring nothing back)
                 log.error("sweeper: an error of ours; sweeping goes on", extra=traces.where(error))  # noqa: TRY400 (as above)

@@ -132,5 +132,5 @@ def serving(meter: Meter, settings: Settings) -> int | None:
         place = f"{host}:{settings.metrics_port}"
         raise SettingsError(f"ATUM_METRICS_PORT: cannot serve metrics on {place}: {error.strerror}") from None
     place = f"[{host}]" if ":" in host else host
-    log.info("metrics: serving", extra={"url": f"http://{place}:{port}/metrics"})
+    log.info("metrics: exposed", extra={"url": f"http://{place}:{port}/metrics"})
     return port

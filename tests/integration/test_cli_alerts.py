@@ -68,9 +68,9 @@ def test_one_look_at_a_database_that_is_away_tells_nobody_and_says_so(hook: Rece
 def test_a_database_without_a_schema_is_named_as_that(told_by: Place) -> None:
     told_by.sql("DROP SCHEMA atum CASCADE")
     answer = told_by.run("alerts", "watch", "--once")
-    assert (answer.status, answer.err) == (
+    assert (answer.status, answer.err.splitlines()[-1]) == (
         1,
-        "atum-mailer: the database has no schema yet; run: atum-mailer migrate\n",
+        "atum-mailer: the database has no schema yet; run: atum-mailer migrate",
     )
 
 
@@ -83,13 +83,13 @@ def test_a_watcher_ends_well_when_it_is_asked_to(told_by: Place, hook: Receiver,
     vanished(told_by)
     command = [sys.executable, "-m", "atum_ops", "alerts", "watch", "--every", "1s"]
     with Part(command, environment=told_by.environment, log=tmp_path / "log") as part:
-        assert eventually(lambda: "webhook was told" in part.output(), seconds=60), part.output()
+        assert eventually(lambda: "a receiver was told" in part.output(), seconds=60), part.output()
         status = told_by.run("alerts", "status", "--format=json").json
         assert status["watched"] is True
         assert part.stop(timeout=20) == 0
     output = part.output()
     assert len(hook.received) == 1
-    assert "alerts: AtumPartVanished fires" in output
+    assert '"alert":"AtumPartVanished"' in output
     assert "alerts: stopped" in output
     assert SECRET not in output
 

@@ -32,8 +32,8 @@ def started(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[tup
         log=tmp_path / "exporter.log",
     )
     with service:
-        assert eventually(lambda: "serving on" in service.output() or not service.running, seconds=30)
-        assert "serving on" in service.output(), service.output()
+        assert eventually(lambda: "exporter: serving" in service.output() or not service.running, seconds=30)
+        assert "exporter: serving" in service.output(), service.output()
         yield service, Served(port)
 
 

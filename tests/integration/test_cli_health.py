@@ -120,7 +120,7 @@ def test_a_database_that_does_not_answer_is_exit_status_3_and_the_rest_is_still_
         (
             "INSERT INTO atum.migration (version, name, checksum) VALUES (99, 'x', 'x')",
             "bad",
-            "the database has migration 99, this version knows 5: upgrade it",
+            "the database has migration 99, this version knows 6: upgrade it",
         ),
         (
             "ALTER TABLE atum.mail ADD COLUMN mine int",

@@ -19,7 +19,7 @@ from atum_schema import metrics_catalogue as m
 from atum_schema.metrics import Meter
 from atum_schema.migrate import migrate
 from tests.command_line import DEAD, SENT
-from tests.exporting import OF_DATABASE, Scraped, loaded, serving
+from tests.exporting import OF_DATABASE, Scraped, loaded, serving, told
 from tests.nodes import eventually
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def test_a_schema_that_is_older_is_told_with_what_to_run_until_it_is_migrated(
     with serving(loaded(own_postgres.url)) as served:
         assert eventually(lambda: served.scrape().value(m.EXPORTER_ERRORS) >= 1)
         assert not served.up()
-        (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        (line,) = [told(record) for record in caplog.records if record.levelno == logging.ERROR]
         assert line.endswith("run: atum-mailer migrate")
         migrate(own_postgres.url)
         assert served.await_up().of_database == OF_DATABASE
@@ -155,7 +155,7 @@ def test_a_database_that_goes_away_takes_its_families_along_and_they_come_back_w
         assert eventually(lambda: served.scrape().value(m.EXPORTER_ERRORS) >= errors + 2)
         own_postgres.start()
         assert served.await_up().of_database == OF_DATABASE
-    ours = [record.getMessage() for record in caplog.records if record.name.startswith("atum_ops.exporter")]
+    ours = [told(record) for record in caplog.records if record.name.startswith("atum_ops.exporter")]
     # Several readings failed, and it was said once.
     assert [line.partition(":")[2].partition(":")[0] for line in ours if "cannot be read" in line] == [
         " the database cannot be read"
@@ -181,7 +181,7 @@ def test_no_log_line_has_the_driver_s_words(caplog: pytest.LogCaptureFixture) ->
     caplog.set_level(logging.DEBUG)
     with serving(loaded(NOBODY)) as served:
         assert eventually(lambda: served.scrape().value(m.EXPORTER_ERRORS) >= 1)
-    assert "cannot be read: OperationalError" in caplog.text
-    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("atum"))
+    assert "cannot be read: OperationalError" in "\n".join(map(told, caplog.records))
+    ours = "".join(told(record) for record in caplog.records if record.name.startswith("atum"))
     for word in ("hunter2", "someone", "nowhere", "refused"):
         assert word not in ours

@@ -16,7 +16,7 @@ from atum_ops.exporter.link import Link
 from atum_ops.signals import store
 from atum_schema.live import Live
 from tests.command_line import DEAD, SENT
-from tests.exporting import OF_DATABASE, loaded, serving
+from tests.exporting import OF_DATABASE, loaded, serving, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,7 +232,7 @@ def test_a_role_that_may_not_read_all_is_told_what_to_apply(
     exporter = Exporter(loaded(url_of_role(granted)))
     exporter.reader.read()
     assert exporter.reader.current() is None
-    assert "apply deploy/postgres/exporter.sql again" in caplog.text
+    assert "apply deploy/postgres/exporter.sql again" in "\n".join(map(told, caplog.records))
 
 
 def test_the_file_holds_no_password() -> None:

@@ -145,7 +145,7 @@ def test_all_series_are_there_before_anything_has_happened(served: Served, seen:
 
 
 def test_a_process_says_once_where_its_metrics_are(served: Served, part: str) -> None:
-    assert served.parts[part].output().count("metrics on ") == 1
+    assert served.parts[part].output().count("metrics: exposed") == 1
     assert served.urls[part].startswith("http://127.0.0.1:")
 
 
@@ -172,7 +172,9 @@ def test_the_intake_has_counted_its_jobs(served: Served) -> None:
     assert seen.value(m.CONNECTED) == 1
     # One takes jobs, the other publishes those that are none.
     assert seen.value(m.BROKER_CONNECTIONS) == 2
-    assert seen.value(m.LOG_MESSAGES, level="warning") == served.parts["intake"].output().count(" WARNING ")
+    assert seen.value(m.LOG_MESSAGES, level="warning") == served.parts["intake"].output().count(
+        '"level":"warning"'
+    )
 
 
 def test_the_relay_has_counted_batches_and_confirms(served: Served) -> None:
@@ -246,5 +248,5 @@ def test_without_a_port_nothing_is_served(served: Served) -> None:
     system = served.system
     part = system.start_part(["env", "-u", "ATUM_METRICS_PORT", sys.executable, "-m", "atum_ops", "relay"])
     system.await_output(part, "serving")
-    assert "metrics on" not in part.output()
+    assert "metrics: exposed" not in part.output()
     assert part.stop() == 0

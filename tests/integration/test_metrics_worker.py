@@ -175,7 +175,7 @@ def test_a_worker_that_dramatiqs_own_command_runs_serves_its_metrics_too(
             "--threads",
             "3",
         ]
-        worker = system.await_output(system.start_part(command), "metrics on")
+        worker = system.await_output(system.start_part(command), "metrics: exposed")
         url = url_in(worker.output())
         system.mailer.enqueue(letters(3))
         system.settled()

@@ -15,12 +15,13 @@ from uuid import UUID
 import dramatiq
 from dramatiq.middleware import Middleware
 
-from atum_schema import database, restore, settings, topology
+from atum_schema import database, logs, restore, settings, topology
 from atum_schema import metrics_catalogue as catalogue
 from atum_schema.errors import SettingsError
 from atum_schema.formats import DELIVER_ACTOR, MAINTAIN_ACTOR, RECONCILE_ACTOR, REVIVE_ACTOR
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import Live
+from atum_schema.log_secrets import secrets_of
 from atum_schema.metrics import Meter, serving
 from atum_schema.metrics_broker import BrokerMetering
 from atum_schema.metrics_logs import LogCounter
@@ -67,8 +68,19 @@ REVIVERS: Final = 2
 
 
 def setup() -> None:
-    """Build the broker from the environment and make it Dramatiq's; for the stock command line."""
-    dramatiq.set_broker(build(settings.load()))
+    """Build the broker from the environment and make it Dramatiq's; for the stock command line.
+
+    It logs as our own command does: Dramatiq's lines would not have what stands beside an event, nor leave out what must not
+    be in a log.
+    """
+    configured = settings.load()
+    logs.configure(
+        service="worker",
+        level=configured.log_level,
+        style=configured.log_format,
+        secrets=secrets_of(configured),
+    )
+    dramatiq.set_broker(build(configured))
 
 
 def build(configured: Settings, *, reached: Reached = go_on, meter: Meter | None = None) -> TicketBroker:
