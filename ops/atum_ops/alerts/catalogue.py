@@ -193,7 +193,7 @@ def _unsettled(settings: Settings) -> list[Alert]:
             summary="Dead letters have waited for a day.",
             description=f"The oldest dead letter has waited for {{{{ $value | humanizeDuration }}}}; the threshold is {_LETTERS_S} s.",
             expr=f"{q.age(m.DEAD_OLDEST)} >= {_LETTERS_S}",
-            for_s=_MINUTE,
+            for_s=0,
             threshold=_LETTERS_S,
             unit="seconds",
             look=on.at_least(lambda now: on.age(now, now.dead.oldest_at), _LETTERS_S),
