@@ -1,18 +1,25 @@
 """What an alert is: one condition, said twice. Once in PromQL, for Prometheus; once in Python, for `alerts watch`.
 
-Both are written beside each other (`atum_ops.alerts.catalogue`), from the same limits, and tests compare what they say about
+Both are written beside each other (`of_mail`, `of_provider`, `of_system`), from the same limits, and tests compare what they say about
 the same facts.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atum_ops.signals.snapshot import Snapshot
+
+
+FEW: Final = 20
+"""Mails or attempts from which a burst means something."""
+
+MINUTE: Final = 60
+"""Seconds."""
 
 
 class Severity(StrEnum):

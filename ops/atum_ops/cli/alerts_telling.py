@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from atum_ops import leash, show
+from atum_ops import show
 from atum_ops.cli.connecting import connected
-from atum_ops.cli.parts import log_to_stderr
+from atum_ops.cli.parts import log_to_stderr, run_until_signalled
 from atum_ops.durations import Duration, Moment
 from atum_schema import database, live, settings
 from atum_schema.errors import AtumError, Unreachable
@@ -73,14 +72,7 @@ def watch(*, every: timedelta, once: bool) -> None:
         _once(loaded, watching)
         return
 
-    def stop(signum: int, frame: Any) -> None:
-        del signum, frame
-        watching.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    leash.hold()
-    watching.run()
+    run_until_signalled(watching)
 
 
 def _once(loaded: Settings, watching: Any) -> None:
