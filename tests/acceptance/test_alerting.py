@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -35,6 +36,8 @@ def _as_if_nothing_had_been(watched: Watched) -> Iterator[None]:
     yield
     watched.system.simulator.set_faults(FaultPlan())
     watched.system.simulator.set_fates(None)
+    watched.system.simulator.tune(index_lag_s=0)
+    register(watched)
     assert eventually(lambda: watched.query(WINDOWS) == [(True,)], seconds=30)
     watched.system.settled(60)
     watched.pass_time()
@@ -45,6 +48,13 @@ def fault(watched: Watched, *kinds: FaultKind, blind: bool = False) -> None:
     if blind:
         rules.append(FaultRule(kind=FaultKind.MAINTENANCE, target=Target.SEARCH))
     watched.system.simulator.set_faults(FaultPlan(rules=tuple(rules)))
+
+
+def register(watched: Watched, **credentials: str) -> None:
+    """Have events told with these credentials, and no others."""
+    for one in watched.system.simulator.webhooks()["webhooks"]:
+        watched.system.simulator.remove_webhook(one["ID"])
+    watched.register(**credentials)
 
 
 def pile_up(watched: Watched) -> None:
@@ -149,16 +159,58 @@ def test_bounces_and_complaints_are_told(watched: Watched) -> None:
 
 
 def test_a_webhook_endpoint_that_refuses_the_provider_is_told(watched: Watched) -> None:
-    (registered,) = watched.system.simulator.webhooks()["webhooks"]
-    watched.system.simulator.remove_webhook(registered["ID"])
-    watched.register(password="another-password")
+    register(watched, password="another-password")
     watched.system.simulator.set_fates({"open": 1.0})
     watched.system.mailer.enqueue(letters(30, name="untold"))
     notice = watched.await_notice("AtumWebhookRejecting", "firing")
     assert notice.receiver == TICKET
 
 
-def test_unknown_outcomes_and_copies_that_they_lead_to_are_told(watched: Watched) -> None:
+def test_a_provider_that_says_nothing_of_what_it_took_is_told(watched: Watched) -> None:
+    watched.system.simulator.set_fates({"open": 1.0})
+    watched.system.mailer.enqueue(letters(1, name="told"))
+    last = "atum_mailer_webhook_last_received_timestamp_seconds"
+    assert eventually(lambda: bool(watched.value(last)), seconds=20)
+    watched.system.simulator.set_fates(None)
+    watched.query(
+        "WITH t AS (UPDATE atum.webhook_inbox SET received_at = received_at - interval '2 hours' RETURNING 1)"
+        " SELECT count(*) FROM t"
+    )
+    watched.system.mailer.enqueue(letters(30, name="silent"))
+    is_told(watched, "AtumWebhookSilence", TICKET, watched.pass_time)
+
+
+def test_a_mail_that_was_sent_twice_is_told(watched: Watched) -> None:
+    # Accepted, and the answer is lost; no search finds it in time, so it goes out again, and then a webhook tells of the first.
+    watched.system.simulator.tune(index_lag_s=600)
+    watched.system.simulator.set_fates({"open": 1.0})
+    rule = FaultRule(kind=FaultKind.RESET_AFTER, recipient="twice", max_count=1)
+    watched.system.simulator.set_faults(FaultPlan(rules=(rule,)))
+    watched.system.mailer.enqueue(letters(1, name="twice"))
+    is_told(watched, "AtumDuplicateConfirmed", PAGE, watched.pass_time)
+
+
+def test_mails_that_wait_for_a_person_and_those_that_wait_for_long_are_told(watched: Watched) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    (held,) = watched.system.mailer.enqueue(letters(1, name="held", send_at=later))
+    watched.order("mail", "hold", str(held))
+    watched.order("queue", "pause", "transactional", "--reason", "a test")
+    (waiting,) = watched.system.mailer.enqueue(letters(1, name="old"))
+    watched.query(
+        "UPDATE atum.ready SET due_at = due_at - interval '55 minutes' WHERE mail_id = %(id)s RETURNING mail_id",
+        id=waiting,
+    )
+    watched.await_notice("AtumOldestMailOld", "firing")
+
+    def end() -> None:
+        watched.order("mail", "cancel", str(held))
+        drain(watched)
+
+    is_told(watched, "AtumMailsHeld", TICKET, end)
+    watched.await_notice("AtumOldestMailOld", "resolved")
+
+
+def test_unknown_outcomes_are_told(watched: Watched) -> None:
     # Accepted, and the answer is lost; and the search finds nothing.
     fault(watched, FaultKind.RESET_AFTER, blind=True)
     watched.system.mailer.enqueue(letters(2, name="unknown", stream="broadcast"))
