@@ -1,6 +1,6 @@
 # atum-mailer: every target says what it is for. `make` alone lists them.
 #
-# A fresh machine needs Python >= 3.11 and make. PostgreSQL, RabbitMQ and, for the tests, Node.js are used where they are
+# A fresh machine needs Python >= 3.11 and make. PostgreSQL, RabbitMQ and, for the tests, Node.js, Prometheus and Alertmanager are used where they are
 # installed, and installed with apt-get where they are not and root's rights are at hand.
 
 # A plain Debian or Ubuntu has python3; PYTHON=... names another one.
