@@ -185,3 +185,9 @@ def test_no_log_line_has_the_driver_s_words(caplog: pytest.LogCaptureFixture) ->
     ours = "".join(told(record) for record in caplog.records if record.name.startswith("atum"))
     for word in ("hunter2", "someone", "nowhere", "refused"):
         assert word not in ours
+
+
+def test_its_own_complaints_are_counted() -> None:
+    with serving(loaded(NOBODY)) as served:
+        assert eventually(lambda: served.scrape().value(m.LOG_MESSAGES, level="error") == 1)
+        assert served.scrape().value(m.LOG_MESSAGES, level="warning") == 0

@@ -13,6 +13,7 @@ from atum_ops.exporter.link import STATEMENT_S, Link
 from atum_ops.exporter.reader import PATIENCE_S, Reader
 from atum_schema.errors import SettingsError
 from atum_schema.metrics import Meter
+from atum_schema.metrics_logs import counting_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,14 +65,15 @@ class Exporter:
 
     def run(self) -> None:
         """Serve until `stop()` is called. Raises `SettingsError` when the port is taken."""
-        self._serve()
-        self.reader.start()
-        while not self._stopping:
-            self.reader.hurry()
-            # Not an event: a signal handler that sets one may meet the lock that its own thread holds.
-            time.sleep(_LOOK_S)
-        self.reader.stop()
-        self.reader.join(_END_S)
+        with counting_logs(self.meter):
+            self._serve()
+            self.reader.start()
+            while not self._stopping:
+                self.reader.hurry()
+                # Not an event: a signal handler that sets one may meet the lock that its own thread holds.
+                time.sleep(_LOOK_S)
+            self.reader.stop()
+            self.reader.join(_END_S)
 
     def _serve(self) -> None:
         host, port = self._settings.exporter_host, self._settings.exporter_port
