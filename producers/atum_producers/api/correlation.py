@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from atum_schema.log_context import work
@@ -19,6 +20,14 @@ _ACCEPTED: Final = (HEADER, b"x-request-id")
 _GOOD: Final = re.compile(rb"[A-Za-z0-9._:/+=~-]{1,128}")
 
 
+_CARES: Final[ContextVar[bool]] = ContextVar("atum_correlation_cares", default=False)
+
+
+def caller_cares() -> bool:
+    """Whether the caller of the request in hand has given something to find it again by."""
+    return _CARES.get()
+
+
 class Correlated:
     """Gives every request a correlation id: its own, or a new one where it has none that can be logged."""
 
@@ -30,6 +39,7 @@ class Correlated:
             await self._app(scope, receive, send)
             return
         own = correlation_id(scope["headers"])
+        _CARES.set(any(name in _ACCEPTED for name, _ in scope["headers"]))
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
