@@ -169,9 +169,14 @@ class System:
         return self.await_output(self._start(**settings), "serving")
 
     def start_crashing_worker(self, step: str, *, how: str = "SIGKILL", **settings: str) -> Part:
-        """Start a worker that gets the signal `how` from itself the first time it reaches `step`."""
-        command = [sys.executable, "-m", "tests.crashing_worker", step, how]
-        return self.await_output(self._launched(command, settings), "serving")
+        """Start a worker that gets the signal `how` from itself the first time it reaches `step`.
+
+        Where a ticket waits for it already, that may be before it could say that it serves.
+        """
+        part = self._launched([sys.executable, "-m", "tests.crashing_worker", step, how], settings)
+        assert eventually(lambda: "serving" in part.output() or not part.running, seconds=STARTED_S)
+        assert part.running or part.ended(seconds=0) == -signal.Signals[how], part.output()[-2000:]
+        return part
 
     def start_part(self, command: Sequence[str]) -> Part:
         """Start any command in the environment of the parts."""

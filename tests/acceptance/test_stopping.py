@@ -24,6 +24,7 @@ def test_sigterm_finishes_what_is_in_flight_and_starts_nothing_new(database_url:
         ids = system.mailer.enqueue(letters(6))
         system.await_posting()
         assert worker.stop() == 0
+        assert '"level":"warning"' not in worker.output(), worker.output()
         assert system.statuses(ids) == {"sent": 2, "queued": 4}
         assert sorted(system.copies(ids)) == [0, 0, 0, 0, 1, 1]
         system.start_worker()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
+from atum_ops.chaos.proxy import Proxy
 from atum_producers import sweep_store
 from atum_schema import database
 from atum_schema.encryption import Keyring
@@ -17,6 +21,7 @@ from atum_workers.deliver import Delivery
 from atum_workers.proof import Proof
 from atum_workers.retry import RetryPolicy
 from tests.command_line import DEAD, RECORDING, RETRYING, SENT, UNKNOWN, Place
+from tests.nodes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,6 +220,48 @@ def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that
             record_patience_s=5,
             marked=outlasted,
         ).deliver(batch)
+    assert state(place, mail_id) == ("retrying", 0, 1)
+    assert place.sql("SELECT reason FROM atum.mail") == [("not_posted",)]
+
+
+def test_a_mark_whose_confirmation_was_lost_is_taken_back_however_long_the_database_was_away(
+    place: Place,
+) -> None:
+    (mail_id,) = place.enqueue(1)
+    (batch,) = place.issue()
+    with Proxy(urlsplit(place.url).port or 0) as proxy:
+
+        def lose_the_answer(wal: int) -> NoReturn:
+            del wal
+            proxy.down()
+            proxy.reset()
+            raise psycopg.OperationalError("the connection was lost before the answer came")
+
+        with (
+            database.pool(proxy.url(place.url), name="tests", size=2) as pool,
+            ThreadPoolExecutor() as threads,
+        ):
+            delivery = Delivery(
+                pool=pool,
+                provider=Nobody(),
+                keyring=Keyring(place.environment["ATUM_CONTENT_KEYS"]),
+                policy=lambda: RetryPolicy(attempts=3, tries=9, base=1, maximum=10),
+                worker="tests/1",
+                request_timeout_s=0.2,
+                claim_lease_s=0.1,
+                posting_lease_s=1,
+                recording=RECORDING,
+                record_patience_s=30,
+                marked=lose_the_answer,
+            )
+            working = threads.submit(delivery.deliver, batch)
+            assert eventually(lambda: place.sql("SELECT state FROM atum.batch") == [("posting",)])
+            # Longer than a request may take, by far: what is known of the batch is not forgotten meanwhile.
+            time.sleep(2)
+            give_up(place)
+            assert state(place, mail_id) == ("unknown", 0, 1)
+            proxy.heal()
+            working.result(30)
     assert state(place, mail_id) == ("retrying", 0, 1)
     assert place.sql("SELECT reason FROM atum.mail") == [("not_posted",)]
 

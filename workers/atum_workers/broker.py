@@ -38,6 +38,8 @@ class TicketBroker(RabbitmqBroker):
 
     def __init__(self, amqp_url: str, *, middleware: list[Middleware] | None = None) -> None:
         super().__init__(url=amqp_url, confirm_delivery=True, middleware=middleware or [])
+        # One `Worker` per queue is what the worker's main wants; each brings a middleware of the same type.
+        self.logger.addFilter(_is_no_middleware_of_the_same_type)
         #: The consumers that are at work, by queue.
         self.attached: dict[str, TicketConsumer] = {}
         #: Called after each connection of a consumer.
@@ -154,6 +156,10 @@ def is_for(queue: str, body: bytes) -> bool:
 
 def _nothing() -> None:
     """Do nothing with a connection."""
+
+
+def _is_no_middleware_of_the_same_type(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("You're adding a middleware of the same type twice")
 
 
 _FIELDS: Final = {

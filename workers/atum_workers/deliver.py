@@ -115,7 +115,7 @@ class Delivery:
     posting_lease_s: float
     #: What recording needs besides the outcomes.
     recording: store.Recording
-    #: Seconds for which an answer in hand waits for a database that is away.
+    #: Seconds for which an answer in hand, or the knowledge that nothing was posted, waits for a database that is away.
     record_patience_s: float
     #: Told the place of each posting mark in the database's write-ahead log, so that it is missed when it is gone.
     marked: Callable[[int], None]
@@ -323,11 +323,13 @@ class Delivery:
             proof.unposted(connection, batch=batch, token=token, drop_content=self.recording.drop_content)
 
     def _release_unposted(self, batch: UUID, token: UUID) -> None:
+        """Take back what may have been committed; that nothing was posted is proof like an answer, and waits as long."""
+
         def release() -> None:
             with self.pool.connection() as connection:
                 self._give_back(connection, batch, token, delay_s=_RELEASE_DELAY_S)
 
-        self._insist(release, patience_s=self.request_timeout_s)
+        self._insist(release, patience_s=self.record_patience_s)
 
     def _record(self, batch: UUID, token: UUID, results: list[store.Result]) -> bool:
         """Commit the outcomes; an answer in hand is proof, so a database that is away is waited for.
