@@ -250,9 +250,12 @@ class System:
             return -1
         return int(number)
 
-    def check(self, *, sent: int | None = None) -> None:
-        """Assert that nothing is lost, doubled or unexplained; with `sent`, that so many mails are all that is."""
-        ledger = self.ledger()
+    def check(self, *, sent: int | None = None, others: Counter[str] | None = None) -> None:
+        """Assert that nothing is lost, doubled or unexplained; with `sent`, that so many mails are all that is.
+
+        `others` is what somebody else than the simulator accepted, by mail id.
+        """
+        ledger = self.ledger() + (others or Counter())
         rows = self.query(EVERYTHING)
         wrong = [finding for row in rows for finding in _findings(*row, copies=ledger[str(row[0])])]
         wrong += [

@@ -37,3 +37,8 @@ ARGUMENTS: Final[dict[str, str | int]] = {"x-queue-type": "quorum"}
 def deliver_queue(lane: str) -> str:
     """Name the ticket queue of a lane."""
     return DELIVER_PREFIX + lane
+
+
+def is_deliver_queue(name: str) -> bool:
+    """Whether this is the ticket queue of a lane."""
+    return name.startswith(DELIVER_PREFIX)

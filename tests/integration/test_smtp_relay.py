@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from atum_schema import settings
 from atum_schema.encryption import new_key
+from atum_schema.steps import Reached, Step, go_on
 from atum_workers import smtp
 from atum_workers.deadline import Deadline
 from atum_workers.outcome import Accepted, Deferred, Rejected, Unclear
@@ -42,7 +43,9 @@ def opened() -> Iterator[list[Smtp]]:
         provider.close()
 
 
-def build(opened: list[Smtp], url: str, *, ca: Path | None = None, **fields: Any) -> Smtp:
+def build(
+    opened: list[Smtp], url: str, *, ca: Path | None = None, reached: Reached = go_on, **fields: Any
+) -> Smtp:
     loaded = settings.load(
         database_url="postgresql://127.0.0.1/x",
         content_keys=new_key("test"),
@@ -50,7 +53,7 @@ def build(opened: list[Smtp], url: str, *, ca: Path | None = None, **fields: Any
         smtp_ca=None if ca is None else ca.read_text(),
         **fields,
     )
-    provider = smtp.build(loaded)
+    provider = smtp.build(loaded, reached=reached)
     assert provider is not None
     opened.append(provider)
     return provider
@@ -238,6 +241,27 @@ def test_who_waits_for_a_connection_in_vain_has_sent_nothing(opened: list[Smtp])
         provider = plain(opened, server.port, smtp_connections=1)
         outcomes = provider.post([item(), item()], Deadline.start(0.5))
     assert [type(each) for each in outcomes] == [Unclear, Deferred]
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"), [("250 ok: queued", Accepted), ("silence", Unclear), ("drip", Unclear)]
+)
+def test_an_answer_that_is_there_counts_for_who_was_frozen_beyond_the_deadline_and_none_is_waited_for(
+    opened: list[Smtp], words: str, outcome: type[object]
+) -> None:
+    with faulty() as server:
+        deadline = Deadline.start(0.5)
+
+        def freeze(step: Step) -> None:
+            if step is Step.BODY_SENT:
+                assert eventually(lambda: bool(server.taken) and deadline.remaining() <= 0)
+
+        server.script = Script({"END": words})
+        provider = plain(opened, server.port, reached=freeze)
+        begun = time.monotonic()
+        (given,) = provider.post([item()], deadline)
+        assert time.monotonic() - begun < 5
+    assert isinstance(given, outcome)
 
 
 def test_the_default_context_checks_names_and_certificates() -> None:

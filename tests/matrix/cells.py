@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from atum_ops.simulator.faults import FaultKind
 from atum_schema.steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Effect(Enum):
@@ -22,6 +26,8 @@ class Cell:
 
     #: `worker`, `relay`: which process.
     part: str
+    #: Whether it is one mail, for the SMTP relay.
+    smtp: bool = False
     step: Step
     effect: Effect = Effect.KILLED
     #: The situation, in words, where the point alone does not say it.
@@ -33,12 +39,14 @@ class Cell:
     #: Whether a fourth mail expires before it is claimed.
     expiring: bool = False
     status: str = "sent"
-    copies: int = 1
+    #: None: 0 or 1. A server that is left between the end of a message and its reply may have heard the end or not.
+    copies: int | None = 1
 
     @property
     def name(self) -> str:
         """Name of the test."""
-        words = [self.part, self.step.value, self.effect.name.lower(), self.when.replace(" ", "_")]
+        to = "smtp" if self.smtp else ""
+        words = [self.part, self.step.value, self.effect.name.lower(), self.when.replace(" ", "_"), to]
         return "-".join(word for word in words if word)
 
 
@@ -56,6 +64,14 @@ LETTERS = (
     Step.LETTER_TAKEN, Step.LETTER_HANDED_OVER, Step.LETTER_ARRIVED, Step.LETTER_CONFIRMED, Step.LETTER_NOTED,
 )  # fmt: skip
 
+# What happens between the mark and the record; the rest knows nothing of who is asked.
+TALK = (Step.MARKED, Step.BODY_BEGUN, Step.BODY_SENT, Step.ANSWERED, Step.RECORDING, Step.RECORDED)
+#: What SMTP left open is held: nobody can be asked. A late answer is proof all the same.
+SMTP_END: Mapping[tuple[Step, Effect], tuple[str, int | None]] = {
+    **{(step, effect): ("held", 0) for step in (Step.MARKED, Step.BODY_BEGUN) for effect in Effect},
+    (Step.BODY_SENT, Effect.KILLED): ("held", None),
+    **{(step, Effect.KILLED): ("held", 1) for step in (Step.ANSWERED, Step.RECORDING)},
+}
 TAKE_OUT = {Step.TAKING_OUT, Step.TAKEN_OUT}
 OUTCOMES = {"accepted": FaultKind.RESET_AFTER, "not accepted": FaultKind.RESET_BEFORE}
 LAPSED = {"claim ran out": Step.CLAIMED, "posting ran out": Step.MARKED}
@@ -79,4 +95,10 @@ CELLS: tuple[Cell, ...] = (
         for effect in Effect
     ),
     *(Cell(part="relay", step=step, fault=FaultKind.TOO_LARGE, status="dead", copies=0) for step in LETTERS),
+    *(
+        Cell(part="worker", smtp=True, step=step, effect=effect, status=status, copies=copies)
+        for step in TALK
+        for effect in Effect
+        for status, copies in [SMTP_END.get((step, effect), ("sent", 1))]
+    ),
 )

@@ -18,6 +18,7 @@ from atum_ops.simulator.faults import FaultPlan, FaultRule
 from atum_schema import topology
 from tests.matrix.cells import Cell, Effect
 from tests.nodes import eventually
+from tests.smtp import Relay as SmtpRelay
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -40,14 +41,18 @@ QUEUES = (
     topology.RECONCILE,
     topology.DEAD,
 )
-ENDED: LiteralString = "SELECT count(*) FROM atum.mail WHERE id = ANY(%(ids)s) AND finished_at IS NULL"
+ENDED: LiteralString = """
+SELECT count(*) FROM atum.mail WHERE id = ANY(%(ids)s) AND finished_at IS NULL AND status <> 'held'
+"""
 LETTERS: LiteralString = """
 SELECT count(*) FROM atum.dead_letter WHERE mail_id = ANY(%(ids)s) AND published_at IS NULL
 """
 HELD: LiteralString = "SELECT state FROM atum.batch WHERE mail_ids && %(ids)s ORDER BY 1"
 LAST_END: LiteralString = """
-SELECT greatest(0, extract(epoch FROM max(greatest(m.finished_at, d.published_at)) - %(crash)s))::float8
-FROM atum.mail m LEFT JOIN atum.dead_letter d ON d.mail_id = m.id
+SELECT greatest(0, extract(epoch FROM max(greatest(m.finished_at, held.at, d.published_at)) - %(crash)s))::float8
+FROM atum.mail m
+LEFT JOIN atum.dead_letter d ON d.mail_id = m.id
+LEFT JOIN atum.event held ON held.mail_id = m.id AND held.cause = 'held'
 WHERE m.id = ANY(%(ids)s)
 """
 
@@ -68,21 +73,47 @@ class Result:
     seconds: float
 
 
-def world(*, database_url: str, amqp_url: str) -> System:
-    """Make a system without parts of its own: each cell starts what it needs."""
-    simulation = SimulatorConfig(index_lag_s=0.1)
-    return System(
-        database_url=database_url,
-        amqp_url=amqp_url,
-        relays=0,
-        workers=0,
-        simulation=simulation,
-        settings=QUICK,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A system without parts of its own: each cell starts what it needs."""
+
+    system: System
+    #: Takes the mail instead of the provider; None where the provider does.
+    smtp: SmtpRelay | None
+
+    def copies(self, ids: Sequence[UUID]) -> list[int]:
+        """Say how often each of these mails was accepted, by whom it was meant for."""
+        if self.smtp is None:
+            return self.system.copies(ids)
+        taken = self.smtp.copies()
+        return [taken[str(one)] for one in ids]
 
 
-def run(system: System, cell: Cell) -> Result:
+@contextmanager
+def world(*, smtp: bool, database_url: str, amqp_url: str) -> Iterator[World]:
+    """Make a world whose mail goes to the provider, or to an SMTP relay."""
+    with ExitStack() as undo:
+        relay = undo.enter_context(SmtpRelay()) if smtp else None
+        settings = dict(QUICK)
+        if relay is not None:
+            settings |= {
+                "ATUM_SMTP_URL": f"smtp+plain://127.0.0.1:{relay.port}",
+                "ATUM_FALLBACK": "on",
+            }
+        system = System(
+            database_url=database_url,
+            amqp_url=amqp_url,
+            relays=0,
+            workers=0,
+            simulation=SimulatorConfig(index_lag_s=0.1),
+            settings=settings,
+        )
+        yield World(system=undo.enter_context(system), smtp=relay)
+
+
+def run(world: World, cell: Cell) -> Result:
     """Run a cell; raises AssertionError when a promise is broken."""
+    system = world.system
     _empty_queues(system)
     name = f"{cell.name}-".replace("_", "-")
     rules = (
@@ -104,7 +135,7 @@ def run(system: System, cell: Cell) -> Result:
         _await_crash(system, crashing, cell)
         ((crash,),) = system.query("SELECT clock_timestamp()")
         committed = _committed(system, cell, ids)
-        accepted = max(system.copies(ids))
+        accepted = max(world.copies(ids))
         for part in standby:
             part.signal(signal.SIGCONT)
         _await_end(system, ids)
@@ -113,7 +144,7 @@ def run(system: System, cell: Cell) -> Result:
             crashing.signal(signal.SIGCONT)
             assert crashing.stop(timeout=20) == 0, crashing.output()[-2000:]
             _await_end(system, ids)
-        return _result(system, ids, crash, committed, accepted)
+        return _result(world, ids, crash, committed, accepted)
 
 
 def _empty_queues(system: System) -> None:
@@ -149,7 +180,8 @@ def _times(cell: Cell) -> int:
 
 
 def _enqueue(system: System, cell: Cell, name: str) -> list[UUID]:
-    mails = letters(3, name=name)
+    # SMTP takes mails one by one: with several, the crash would fall between them.
+    mails = letters(1 if cell.smtp else 3, name=name)
     if not cell.expiring:
         return system.mailer.enqueue(mails)
     ((soon,),) = system.query("SELECT clock_timestamp() + interval '0.2 seconds'")
@@ -201,12 +233,13 @@ def _await_end(system: System, ids: Sequence[UUID]) -> None:
     assert ended, f"{[system.story(one) for one in ids]}; {system._tails()}"
 
 
-def _result(system: System, ids: Sequence[UUID], crash: datetime, committed: str, accepted: int) -> Result:
+def _result(world: World, ids: Sequence[UUID], crash: datetime, committed: str, accepted: int) -> Result:
+    system = world.system
     system.settled()
-    system.check()
+    system.check(others=None if world.smtp is None else world.smtp.copies())
     (status,) = system.statuses(ids)
     assert letters_of(system) == ({str(one) for one in ids} if status == "dead" else set())
-    (copies,) = set(system.copies(ids))
+    (copies,) = set(world.copies(ids))
     causes = [cause for one in ids for cause in system.story(one) if cause != "accepted"]
     ((seconds,),) = system.query(LAST_END, ids=list(ids), crash=crash)
     return Result(

@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 BEGIN = "<!-- crash matrix: begin -->"
 END = "<!-- crash matrix: end -->"
 HEAD = """
-Three mails, and one part that is killed (SIGKILL) or frozen (SIGSTOP) the first time it reaches the point. Others carry on; what was
+Three mails (one, where it says *SMTP relay*: to that they go one by one), and one part that is killed (SIGKILL) or frozen (SIGSTOP) the first time it reaches the point. Others carry on; what was
 frozen is continued when all is over, and must change nothing. Points are those of `atum_schema/steps.py`. *Committed* is the state of
 the mails' batch at that moment (without a batch, the status of the mails), *accepted* what the provider had of each mail by then;
 *recovery* names the causes in the mails' events. The table is written by `ATUM_WRITE_MATRIX=1 make matrix`, and a test compares
@@ -39,19 +39,24 @@ def section(results: Mapping[Cell, Result]) -> str:
 
 def row(cell: Cell, result: Result) -> str:
     """Write one row."""
-    point = f"`{cell.step}`" + (f", {cell.when}" if cell.when else "")
+    about = [cell.when] if cell.when else ["SMTP relay"] if cell.smtp else []
+    point = ", ".join([f"`{cell.step}`", *about])
     cells = (
         cell.part,
         point,
         "killed" if cell.effect is Effect.KILLED else "frozen",
         result.committed,
-        str(result.accepted),
+        _number(cell, result.accepted),
         ", ".join(f"`{cause}`" for cause in result.story) or "–",
         result.status,
-        str(result.copies),
+        _number(cell, result.copies),
         f"{result.seconds:.1f}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _number(cell: Cell, copies: int) -> str:
+    return "0 or 1" if cell.copies is None else str(copies)
 
 
 def without_seconds(text: str) -> list[str]:

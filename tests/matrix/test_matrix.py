@@ -7,6 +7,7 @@ import queue
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -14,13 +15,12 @@ import pytest
 from atum_schema.steps import Step
 from tests.matrix import table
 from tests.matrix.cells import CELLS, Cell, Effect
-from tests.matrix.runner import Result, run, world
+from tests.matrix.runner import Result, World, run, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.nodes import Databases, VirtualHosts
-    from tests.system import System
 
 #: Cells mostly wait, so several run at once, each in a world of its own.
 WORLDS = int(os.environ.get("ATUM_MATRIX_WORLDS", "4"))
@@ -30,20 +30,20 @@ Outcomes: TypeAlias = "dict[Cell, Future[Result]]"
 class Worlds:
     """Systems to run cells in, one at a time each; one in which a cell failed is not used again."""
 
-    def __init__(self, make: Callable[[], System]) -> None:
+    def __init__(self, make: Callable[[], World], number: int) -> None:
         self._make = make
-        self._free: queue.SimpleQueue[System | None] = queue.SimpleQueue()
-        for _ in range(WORLDS):
+        self._free: queue.SimpleQueue[World | None] = queue.SimpleQueue()
+        for _ in range(number):
             self._free.put(None)
 
     def run(self, cell: Cell) -> Result:
         """Run a cell in a free world."""
-        system = self._free.get()
+        world = self._free.get()
         good = None
         try:
-            system = system or self._make()
-            result = run(system, cell)
-            good = system
+            world = world or self._make()
+            result = run(world, cell)
+            good = world
             return result
         finally:
             self._free.put(good)
@@ -60,14 +60,15 @@ def outcomes(
     making = threading.Lock()
     with ExitStack() as undo:
 
-        def make() -> System:
+        def make(*, smtp: bool) -> World:
             with making:
                 database_url = undo.enter_context(databases.fresh())
-                return undo.enter_context(world(database_url=database_url, amqp_url=virtual_hosts.fresh()))
+                amqp_url = virtual_hosts.fresh()
+                return undo.enter_context(world(smtp=smtp, database_url=database_url, amqp_url=amqp_url))
 
-        worlds = Worlds(make)
+        worlds = {smtp: Worlds(partial(make, smtp=smtp), WORLDS) for smtp in (False, True)}
         with ThreadPoolExecutor(WORLDS) as executor:
-            yield {cell: executor.submit(worlds.run, cell) for cell in cells}
+            yield {cell: executor.submit(worlds[cell.smtp].run, cell) for cell in cells}
 
 
 def _wants_all(items: list[pytest.Item]) -> bool:
@@ -77,7 +78,8 @@ def _wants_all(items: list[pytest.Item]) -> bool:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_every_mail_ends_once_whoever_dies_or_freezes_wherever(outcomes: Outcomes, cell: Cell) -> None:
     result = outcomes[cell].result()
-    assert (result.status, result.copies) == (cell.status, cell.copies)
+    assert result.status == cell.status
+    assert result.copies in ({0, 1} if cell.copies is None else {cell.copies})
 
 
 def test_every_step_that_the_parts_name_is_in_the_matrix() -> None:

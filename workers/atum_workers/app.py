@@ -193,12 +193,14 @@ class Runtime(Middleware):
             self._busy[message.queue_name] -= 1
 
     def before_ack(self, broker: Any, message: Any) -> None:
-        del broker, message
-        self._reached(Step.ACKING)
+        del broker
+        if topology.is_deliver_queue(message.queue_name):
+            self._reached(Step.ACKING)
 
     def after_ack(self, broker: Any, message: Any) -> None:
-        del broker, message
-        self._reached(Step.ACKED)
+        del broker
+        if topology.is_deliver_queue(message.queue_name):
+            self._reached(Step.ACKED)
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         del broker, worker

@@ -261,16 +261,30 @@ class Session(smtplib.SMTP):
         while (end := self._read.find(b"\n")) < 0:
             if len(self._read) > _LINE_BYTES:
                 raise smtplib.SMTPServerDisconnected("a line of the reply does not end")
-            if self.sock is None:
-                raise smtplib.SMTPServerDisconnected("not connected")
-            self.sock.settimeout(self._left())
-            got = self.sock.recv(_LINE_BYTES)
+            got = self._received()
             if not got:
                 raise smtplib.SMTPServerDisconnected("the server closed the connection")
             self._read += got
         line = bytes(self._read[:end])
         del self._read[: end + 1]
         return line.rstrip(b"\r")
+
+    def _received(self) -> bytes:
+        """Read some bytes by the deadline.
+
+        Once a message is written to its end, its answer counts after the deadline too, where it is there already: nobody
+        else can say what became of the mail.
+        """
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        if self.stage is not Stage.END or self.deadline.remaining() > 0:
+            self.sock.settimeout(self._left())
+            return self.sock.recv(_LINE_BYTES)
+        self.sock.settimeout(0)
+        try:
+            return self.sock.recv(_LINE_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            raise DeadlineExceeded("the total deadline has passed") from None
 
 
 def _reply(answer: tuple[int, bytes]) -> Reply:
