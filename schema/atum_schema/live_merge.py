@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pydantic import ValidationError
 
 from atum_schema.errors import SettingsError
-from atum_schema.settings import FIRST_BOUNDS, Settings, listed, problems
+from atum_schema.settings import FIRST_BOUNDS, Settings, problems
 from atum_schema.settings_alerts import LESS
 from atum_schema.settings_fields import LIVE_NAMES, limits, variable
+from atum_schema.settings_text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

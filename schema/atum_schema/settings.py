@@ -7,8 +7,6 @@ trailing newline is dropped); giving both is an error, so that nobody wonders wh
 from __future__ import annotations
 
 import os
-from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,17 +20,18 @@ from atum_schema.errors import SettingsError
 from atum_schema.flow import Policy
 from atum_schema.mail_rules import checked_lane
 from atum_schema.settings_alerts import AlertSettings
+from atum_schema.settings_api import ApiSettings
+from atum_schema.settings_files import PREFIX, FileSource
 from atum_schema.settings_metrics import MetricsSettings
 from atum_schema.settings_operating import LIVE, OperatingSettings
+from atum_schema.settings_settling import SettlingSettings
 from atum_schema.settings_smtp import SmtpSettings
+from atum_schema.settings_text import listed
 from atum_schema.settings_webhooks import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PREFIX = "ATUM_"
-_MAX_SEARCHES = 10
-_MAX_SETTLE_S = 604_800.0
 _MIN_RATE = 0.01
 _MAX_RATE = 1_000_000.0
 _HALF_LIFE_S = 10.0
@@ -41,7 +40,14 @@ FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
 
 
 class Settings(
-    WebhookSettings, MetricsSettings, AlertSettings, OperatingSettings, SmtpSettings, BaseSettings
+    WebhookSettings,
+    MetricsSettings,
+    AlertSettings,
+    OperatingSettings,
+    SmtpSettings,
+    ApiSettings,
+    SettlingSettings,
+    BaseSettings,
 ):
     """Everything that can be set. Times are seconds, sizes are bytes."""
 
@@ -153,59 +159,6 @@ class Settings(
         3600.0, ge=0.01, le=86_400, json_schema_extra=LIVE, description="Largest bound of the back-off."
     )
 
-    settle_s: str = Field(
-        "30,120,600",
-        description="When an unknown batch is searched for at the provider, seconds after its anchor.",
-    )
-    settle_without_control_s: float = Field(
-        1800.0,
-        gt=0,
-        le=604_800,
-        description="From when on an empty search counts although no later mail was found to prove the index alive.",
-    )
-    provider_retention_s: float = Field(
-        45 * 86_400.0,
-        gt=0,
-        le=400 * 86_400,
-        description="How long the provider can be searched for a mail; later, an empty search says nothing.",
-    )
-    resend_lanes: str = Field(
-        "transactional",
-        json_schema_extra=LIVE,
-        description="Lanes whose mails go out again when nothing is found; in all others they are held.",
-    )
-    poison_crashes: int = Field(
-        3,
-        ge=1,
-        le=100,
-        description="How often a mail may be alone with a worker that dies, before it is dead.",
-    )
-
-    intake_jobs: int = Field(
-        200, ge=1, le=500, description="Jobs that an intake stores in one transaction, at most."
-    )
-
-    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    api_port: int = Field(8025, ge=1, le=65_535, description="Port that the API listens on.")
-    api_head_timeout_s: float = Field(
-        10.0, gt=0, le=600, description="How long a client may take to send a request's head, or say nothing."
-    )
-    api_body_timeout_s: float = Field(
-        30.0, gt=0, le=600, description="How long a client may take to send a request's body."
-    )
-    api_store_timeout_s: float = Field(
-        10.0,
-        gt=0,
-        le=300,
-        description="How long a request waits for the database, before it is told to come back.",
-    )
-    api_connections: int = Field(
-        4000,
-        ge=10,
-        le=100_000,
-        description="Connections that are open at once; beyond, the idlest is closed.",
-    )
-
     pull_after_s: float = Field(
         2.0,
         gt=0,
@@ -236,7 +189,7 @@ class Settings(
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, _FileSource(settings_cls)
+        return init_settings, env_settings, FileSource(settings_cls)
 
     @field_validator("database_url")
     @classmethod
@@ -290,22 +243,6 @@ class Settings(
             checked_lane(name)
         return value
 
-    @field_validator("settle_s")
-    @classmethod
-    def _is_schedule(cls, value: str) -> str:
-        try:
-            times = [float(part) for part in listed(value)]
-        except ValueError:
-            raise ValueError(f"must be seconds separated by commas, not {value!r}") from None
-        # "nan" is a float, and neither above nor below anything.
-        if not 0 < len(times) <= _MAX_SEARCHES or not all(0 < time <= _MAX_SETTLE_S for time in times):
-            raise ValueError(
-                f"must be 1 to {_MAX_SEARCHES} times above 0 and up to {_MAX_SETTLE_S:.0f}, not {value!r}"
-            )
-        if any(later <= earlier for earlier, later in pairwise(times)):
-            raise ValueError(f"must rise from each time to the next, not {value!r}")
-        return value
-
     @field_validator("retry_max_s", "probe_max_s")
     @classmethod
     def _not_below_first(cls, value: float, info: ValidationInfo) -> float:
@@ -333,16 +270,6 @@ class Settings(
     def lane_names(self) -> tuple[str, ...]:
         """The lanes in order; the first one is the fallback of mails whose lane was removed."""
         return listed(self.lanes)
-
-    @property
-    def settle_schedule(self) -> tuple[float, ...]:
-        """Seconds after the anchor at which an unknown batch is searched for."""
-        return tuple(float(part) for part in listed(self.settle_s))
-
-    @property
-    def resend_lane_names(self) -> tuple[str, ...]:
-        """The lanes whose mails go out again when settling finds nothing."""
-        return listed(self.resend_lanes)
 
     @property
     def drops_content(self) -> bool:
@@ -383,11 +310,6 @@ class Settings(
     def need_postmark_token(self) -> str:
         """Give the Postmark server token. Raises `SettingsError` when it is not set."""
         return _need(self.postmark_token, "POSTMARK_TOKEN")
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """Read values that are separated by commas, without the empty ones."""
-    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def _pair(text: str) -> tuple[str, float]:
@@ -460,24 +382,3 @@ def _need(secret: SecretStr | None, name: str) -> str:
     if secret is None or not secret.get_secret_value():
         raise SettingsError(f"{PREFIX}{name} is not set (or {PREFIX}{name}_FILE)")
     return secret.get_secret_value()
-
-
-class _FileSource(PydanticBaseSettingsSource):
-    """Reads ATUM_X_FILE for every setting X."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        del field
-        variable = f"{PREFIX}{field_name.upper()}"
-        path = os.environ.get(f"{variable}_FILE")
-        if path is None:
-            return None, field_name, False
-        if variable in os.environ:
-            raise SettingsError(f"{variable} and {variable}_FILE are both set; keep one")
-        try:
-            return Path(path).read_text("utf-8").removesuffix("\n"), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{variable}_FILE: cannot read {path}: {error.__class__.__name__}") from None
-
-    def __call__(self) -> dict[str, Any]:
-        values = {name: self.get_field_value(None, name)[0] for name in self.settings_cls.model_fields}
-        return {name: value for name, value in values.items() if value is not None}

@@ -8,7 +8,8 @@ from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 
 from atum_schema.errors import SettingsError
-from atum_schema.settings import PREFIX, Settings
+from atum_schema.settings import Settings
+from atum_schema.settings_files import PREFIX
 from atum_schema.settings_operating import FALLBACK_MODES
 
 if TYPE_CHECKING:

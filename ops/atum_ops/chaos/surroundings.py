@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from atum_schema.settings import PREFIX
+from atum_schema.settings_files import PREFIX
 
 
 def leave_out() -> list[str]:
