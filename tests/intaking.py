@@ -98,7 +98,7 @@ def depth(amqp_url: str, queue: str) -> int:
 
 def take_rejected(amqp_url: str, number: int) -> list[Rejected]:
     """Wait for so many rejected jobs, and take all there are."""
-    assert eventually(lambda: depth(amqp_url, topology.REJECTED) >= number, seconds=20), (
+    assert eventually(lambda: depth(amqp_url, topology.REJECTED) >= number), (
         depth(amqp_url, topology.REJECTED),
         depth(amqp_url, topology.INTAKE),
     )
@@ -157,7 +157,7 @@ class Inbox:
         """Give the counters."""
         return {(name, reason): number for name, reason, number in self.sql("SELECT * FROM atum.tally")}
 
-    def await_mails(self, number: int, *, seconds: float = 20) -> None:
+    def await_mails(self, number: int, *, seconds: float = 60) -> None:
         """Wait until so many mails are in the log, and no job is in the queue."""
         assert eventually(lambda: len(self.ids()) >= number, seconds=seconds), len(self.ids())
         assert eventually(lambda: depth(self.amqp_url, topology.INTAKE) == 0)

@@ -135,7 +135,7 @@ class VirtualHosts:
         return names
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> bool:
     """Ask again until the condition holds, at most this long; True when it held."""
     deadline = time.monotonic() + seconds
     while not condition():

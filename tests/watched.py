@@ -5,8 +5,6 @@ Rules and configuration are those that `alerts render` gives; only their duratio
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple, Self
@@ -18,10 +16,11 @@ from psycopg import sql
 
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.stack.ports import free_port
+from tests import command_line
 from tests.nodes import database_at, eventually, open_directory
 from tests.prometheus_nodes import private_alertmanager, private_prometheus
 from tests.receiving import receiver
-from tests.system import ROOT, SETTLED_SOON, Part, System
+from tests.system import SETTLED_SOON, Part, System
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -100,7 +99,7 @@ class Watched:
                     interval_s=_INTERVAL_S,
                 )
             )
-            self.prometheus.wait_for_scrapes()
+            self.prometheus.wait_for_scrapes(seconds=60)
             self._undo = undo.pop_all()
         return self
 
@@ -117,16 +116,9 @@ class Watched:
 
     def order(self, *arguments: str) -> str:
         """Run a command to its end, which must be good; give what it says."""
-        part = subprocess.run(
-            [sys.executable, "-m", "atum_ops", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **self.system.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert part.returncode == 0, part.stdout + part.stderr
-        return part.stdout
+        answer = command_line.run(*arguments, **self.system.environment)
+        assert answer.status == 0, answer.out + answer.err
+        return answer.out
 
     def rendered(self, what: str) -> str:
         """Give what `alerts render` makes of the settings."""
@@ -142,7 +134,7 @@ class Watched:
             notice for one in self._receiver.received for notice in _notices(one) if notice.alert == alert
         ]
 
-    def await_notice(self, alert: str, status: str, *, number: int = 1, seconds: float = 60) -> Notice:
+    def await_notice(self, alert: str, status: str, *, number: int = 1, seconds: float = 120) -> Notice:
         """Wait until the receiver was told this so many times; give the last of them."""
 
         def told() -> list[Notice]:

@@ -35,12 +35,15 @@ def watched(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Watch
 @pytest.fixture(autouse=True)
 def _as_if_nothing_had_been(watched: Watched) -> Iterator[None]:
     yield
+    # Where a test has failed halfway, the others are about other things.
+    if not watched.worker.running:
+        watched.worker = watched.system.start_worker()
     watched.system.simulator.set_faults(FaultPlan())
     watched.system.simulator.set_fates(None)
     register(watched)
     if watched.query(PAUSED) != [(0,)]:
         watched.order("queue", "resume", "transactional")
-    assert eventually(lambda: watched.query(WINDOWS) == [(True,)], seconds=30)
+    assert eventually(lambda: watched.query(WINDOWS) == [(True,)], seconds=60)
     watched.system.settled(60)
     watched.pass_time()
 
@@ -74,8 +77,8 @@ def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_e
 ) -> None:
     name: Final = "AtumBacklogHigh"
     # What another test may have caused is over.
-    assert eventually(lambda: not watched.is_met(name), seconds=3 * COOLDOWN_S)
-    assert eventually(lambda: all(one.status == "resolved" for one in watched.notices(name)[-1:]), seconds=20)
+    assert eventually(lambda: not watched.is_met(name), seconds=60)
+    assert eventually(lambda: all(one.status == "resolved" for one in watched.notices(name)[-1:]))
     past = len(watched.notices(name))
 
     def notices() -> list[Notice]:
@@ -92,9 +95,9 @@ def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_e
     # A flap inside the cooldown: the condition ends, and is met again.
     backlog = "sum(max by (lane) (atum_mailer_backlog_mails))"
     drain(watched)
-    assert eventually(lambda: watched.value(backlog) == 0, seconds=10)
+    assert eventually(lambda: watched.value(backlog) == 0)
     pile_up(watched)
-    assert eventually(lambda: (watched.value(backlog) or 0) >= 30, seconds=10)
+    assert eventually(lambda: (watched.value(backlog) or 0) >= 30)
 
     assert eventually(lambda: len(notices()) > 1, seconds=60)
     assert [notice.status for notice in notices()] == ["firing", "firing"]
@@ -137,7 +140,7 @@ def test_a_provider_that_is_down_is_told_and_what_follows_from_it_is_not(watched
     watched.system.mailer.enqueue(letters(40, name="outage"))
     waiting = len(watched.notices("AtumBacklogHigh"))
     watched.await_notice("AtumProviderDown", "firing")
-    assert eventually(lambda: watched.is_met("AtumBacklogHigh"), seconds=20)
+    assert eventually(lambda: watched.is_met("AtumBacklogHigh"))
     assert not eventually(lambda: len(watched.notices("AtumBacklogHigh")) > waiting, seconds=3)
     is_told(watched, "AtumProviderDown", PAGE, lambda: watched.system.simulator.set_faults(FaultPlan()))
 
@@ -182,7 +185,7 @@ def test_a_provider_that_says_nothing_of_what_it_took_is_told(watched: Watched) 
     watched.system.simulator.set_fates({"open": 1.0})
     watched.system.mailer.enqueue(letters(1, name="told"))
     last = "atum_mailer_webhook_last_received_timestamp_seconds"
-    assert eventually(lambda: bool(watched.value(last)), seconds=20)
+    assert eventually(lambda: bool(watched.value(last)))
     watched.system.simulator.set_fates(None)
     watched.query(
         "WITH t AS (UPDATE atum.webhook_inbox SET received_at = received_at - interval '2 hours' RETURNING 1)"
@@ -225,7 +228,7 @@ def test_unknown_outcomes_are_told(watched: Watched) -> None:
     # Accepted, and the answer is lost; and the search finds nothing.
     fault(watched, FaultKind.RESET_AFTER, blind=True)
     watched.system.mailer.enqueue(letters(2, name="unknown", stream="broadcast"))
-    assert eventually(lambda: bool(watched.value("sum(atum_mailer_unknown_mails)")), seconds=20)
+    assert eventually(lambda: bool(watched.value("sum(atum_mailer_unknown_mails)")))
     watched.query(
         "WITH t AS (UPDATE atum.batch SET posting_at = posting_at - interval '1 hour' WHERE state = 'unknown' RETURNING 1)"
         " SELECT count(*) FROM t"
@@ -249,4 +252,8 @@ def test_no_worker_is_told(watched: Watched) -> None:
 
 def test_a_database_that_cannot_be_read_is_told(watched: Watched) -> None:
     watched.refuse(connections=True)
-    is_told(watched, "AtumDatabaseDown", PAGE, lambda: watched.refuse(connections=False))
+    try:
+        is_told(watched, "AtumDatabaseDown", PAGE, lambda: watched.refuse(connections=False))
+    except BaseException:
+        watched.refuse(connections=False)
+        raise

@@ -8,6 +8,7 @@ import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
 from tests.nodes import eventually, private_rabbit
+from tests.sharing import Shared
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def rabbit() -> Iterator[RabbitNode]:
+def shared() -> Iterator[Shared[RabbitNode]]:
     """A RabbitMQ for this module alone, to break."""
-    with private_rabbit() as node:
-        yield node
+    with Shared(private_rabbit) as one:
+        yield one
+
+
+@pytest.fixture
+def rabbit(shared: Shared[RabbitNode], request: pytest.FixtureRequest) -> RabbitNode:
+    return shared.lend(request.node)
 
 
 def killed(rabbit: RabbitNode) -> None:
@@ -49,7 +55,7 @@ def test_a_disaster_of_the_broker_under_load_loses_and_doubles_nothing(
         database_url=database_url,
         amqp_url=rabbit.url,
         workers=1,
-        simulation=SimulatorConfig(latency_ms=40),
+        simulation=SimulatorConfig(latency_ms=80),
         settings={"ATUM_BATCH_MAILS": "10", "ATUM_WINDOW": "20"},
     ) as system:
         system.mailer.enqueue(letters(1000))

@@ -82,9 +82,10 @@ def test_a_line_that_carries_one_way_only_loses_and_doubles_nothing(lines: Lines
 
 def test_connections_that_are_reset_at_random_lose_and_double_nothing(lines: Lines) -> None:
     chance = random.Random(1)  # noqa: S311 - no secret
-    ends = time.monotonic() + FAULT_S
+    begun = time.monotonic()
     number = 0
-    while time.monotonic() < ends:
+    # On a busy machine until it has been felt.
+    while time.monotonic() < begun + FAULT_S or (number <= 5 and time.monotonic() < begun + 60):
         number += sum(proxy.reset() for proxy in lines.of(("relay", "worker")))
         time.sleep(chance.uniform(0.05, 1.0))
     assert number > 5

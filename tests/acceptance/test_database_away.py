@@ -24,7 +24,7 @@ def test_postgres_restarted_under_load_loses_and_doubles_nothing(
         database_url=own_postgres.url,
         amqp_url=amqp_url,
         workers=2,
-        simulation=SimulatorConfig(latency_ms=30),
+        simulation=SimulatorConfig(latency_ms=150),
         settings={"ATUM_BATCH_MAILS": "10"},
     ) as system:
         system.mailer.enqueue(letters(1000))

@@ -70,9 +70,10 @@ def test_a_cut_cable_is_given_up_and_other_connections_are_made(load: Load, prox
 
 def test_connections_that_are_reset_at_random_are_made_again(load: Load, proxy: Proxy) -> None:
     chance = random.Random(1)  # noqa: S311 - no secret
-    ends = time.monotonic() + FAULT_S
+    begun = time.monotonic()
     number = 0
-    while time.monotonic() < ends:
+    # On a busy machine until it has been felt.
+    while time.monotonic() < begun + FAULT_S or (number <= 10 and time.monotonic() < begun + 60):
         number += proxy.reset()
         time.sleep(chance.uniform(0.02, 0.4))
     assert number > 10

@@ -79,7 +79,7 @@ def test_what_was_sent_after_the_backup_is_found_and_not_sent_again(
         restored(postgres, backup)
         # The log has forgotten that they were sent, and shows them as waiting, until somebody notices. What is written
         # before that makes a copy of moments ago harder to tell from the server that was seen.
-        assert eventually(lambda: all("outcome_unknown" in system.story(one) for one in waiting), seconds=20)
+        assert eventually(lambda: all("outcome_unknown" in system.story(one) for one in waiting))
         new = system.mailer.enqueue(letters(3, name="new"))
         for one in [*waiting, *new]:
             system.await_status(one, "sent", seconds=40)

@@ -106,7 +106,7 @@ def test_the_smtp_relay_stands_in_while_the_provider_is_away_and_every_mail_arri
     assert accounts(system, doubtful) == {"default"}
 
     system.simulator.set_faults(FaultPlan())
-    assert eventually(lambda: window(system)[0] == "open", seconds=20)
+    assert eventually(lambda: window(system)[0] == "open")
     taken = len(smtp.taken)
     back = system.mailer.enqueue(letters(10, name="back"))
     # A slow machine may leave some unknown for a while.

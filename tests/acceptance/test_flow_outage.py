@@ -48,7 +48,7 @@ def system(database_url: str, amqp_url: str) -> Iterator[System]:
 def test_an_outage_closes_the_lane_costs_no_attempt_and_ends_by_itself(system: System) -> None:
     system.simulator.set_faults(always(FaultKind.MAINTENANCE))
     system.mailer.enqueue(letters(600))
-    assert eventually(lambda: state(system) == ("closed", "outage"), seconds=20)
+    assert eventually(lambda: state(system) == ("closed", "outage"))
     before, started = posts(system), time.monotonic()
     time.sleep(3)
     asked = posts(system) - before
@@ -69,7 +69,7 @@ def test_an_outage_closes_the_lane_costs_no_attempt_and_ends_by_itself(system: S
 def test_a_refused_token_pauses_the_lane_until_it_works_again(system: System) -> None:
     system.simulator.set_faults(always(FaultKind.UNAUTHORIZED))
     system.mailer.enqueue(letters(300))
-    assert eventually(lambda: state(system) == ("paused", "token_refused"), seconds=20)
+    assert eventually(lambda: state(system) == ("paused", "token_refused"))
     assert system.waiting() == 300
     system.simulator.set_faults(FaultPlan())
     system.settled(60)
@@ -82,25 +82,25 @@ def test_a_lane_that_is_stopped_does_not_stop_the_others(system: System) -> None
     # Both lanes have the same account here; the other one finds out for itself.
     system.simulator.set_faults(always(FaultKind.UNAUTHORIZED, recipient="news"))
     system.mailer.enqueue(letters(50, name="news", stream="broadcast"))
-    assert eventually(lambda: state(system, "broadcast")[0] == "paused", seconds=20)
+    assert eventually(lambda: state(system, "broadcast")[0] == "paused")
     ids = system.mailer.enqueue(letters(50, name="reset"))
-    assert eventually(lambda: system.statuses(ids) == {"sent": 50}, seconds=20)
+    assert eventually(lambda: system.statuses(ids) == {"sent": 50})
     assert state(system, "broadcast")[0] == "paused"
 
 
 def test_the_lane_is_silent_for_as_long_as_the_provider_asks(system: System) -> None:
     system.simulator.set_faults(always(FaultKind.RATE_LIMIT_RETRY_AFTER, max_count=1))
     first = system.mailer.enqueue(letters(1, name="first")[0])
-    assert eventually(lambda: posts(system) == 1, seconds=15)
+    assert eventually(lambda: posts(system) == 1)
     later = system.mailer.enqueue(letters(20, name="later"))
-    system.settled(30)
+    system.settled()
     # `Retry-After: 2`: mails that were never refused themselves wait too.
     ((gap,),) = system.query(
         "SELECT extract(epoch FROM min(a.posting_at) - (SELECT min(answered_at) FROM atum.attempt))::float8"
         " FROM atum.attempt a WHERE a.mail_id = ANY(%(ids)s)",
         ids=[*later],
     )
-    assert 1.9 < gap < 10
+    assert 1.9 < gap < 30
     system.check(sent=21)
     assert system.mailer.get(first).status == "sent"
 
@@ -119,9 +119,9 @@ def test_mail_that_always_draws_an_error_stops_nobody_else(system: System) -> No
     for turn in range(12):
         poison += system.mailer.enqueue(letters(1, name=f"poison{turn}-"))
         good = system.mailer.enqueue(letters(50, name=f"good{turn}-"))
-        assert eventually(lambda good=good: system.statuses(good)["queued"] == 0, seconds=20)  # type: ignore[misc]
+        assert eventually(lambda good=good: system.statuses(good)["queued"] == 0)  # type: ignore[misc]
         assert state(system)[0] == "open"
-    assert eventually(lambda: system.statuses(poison)["unknown"] == 12, seconds=20)
+    assert eventually(lambda: system.statuses(poison)["unknown"] == 12)
     ((cost,),) = system.query("SELECT count(*) FROM atum.mail WHERE status = 'unknown'")
     # Its companions in a batch share its fate; nobody else does.
     assert cost <= 12 * 10
@@ -131,7 +131,7 @@ def test_a_poison_mail_cannot_keep_a_closed_lane_closed(system: System) -> None:
     system.simulator.set_faults(always(FaultKind.MAINTENANCE))
     poison = system.mailer.enqueue(letters(3, name="poison"))
     others = system.mailer.enqueue(letters(100, name="good"))
-    assert eventually(lambda: state(system)[0] == "closed", seconds=20)
+    assert eventually(lambda: state(system)[0] == "closed")
     # Refused each time and never unknown: it comes back again and again, and others take their turn as probes.
     system.simulator.set_faults(always(FaultKind.MAINTENANCE, recipient="poison"))
     assert eventually(lambda: system.statuses(others)["sent"] >= 50, seconds=40)

@@ -24,6 +24,7 @@ from atum_schema.migrate import migrate
 from tests.clients import nodejs
 from tests.intaking import Inbox, depth, document, publish, publishing, start_intake, take_rejected
 from tests.nodes import eventually, private_rabbit
+from tests.sharing import Shared
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -42,16 +43,21 @@ def system(database_url: str, amqp_url: str) -> Iterator[System]:
 
 
 @pytest.fixture(scope="module")
-def rabbit() -> Iterator[RabbitNode]:
+def shared() -> Iterator[Shared[RabbitNode]]:
     """A RabbitMQ for this module alone, to kill and to block."""
-    with private_rabbit() as node:
-        yield node
+    with Shared(private_rabbit) as one:
+        yield one
 
 
-def await_sent(system: System, number: int, *, seconds: float = 60) -> None:
+@pytest.fixture
+def rabbit(shared: Shared[RabbitNode], request: pytest.FixtureRequest) -> RabbitNode:
+    return shared.lend(request.node)
+
+
+def await_sent(system: System, number: int, *, seconds: float = 120) -> None:
     """Wait until the provider has so many mails and the log knows it; then check everything."""
-    assert eventually(lambda: system.ledger().total() >= number, seconds=seconds), (
-        system.ledger().total(),
+    assert eventually(lambda: system.accepted() >= number, seconds=seconds), (
+        system.accepted(),
         depth(system.amqp_url, topology.INTAKE),
     )
     system.settled()
@@ -96,7 +102,7 @@ def test_an_intake_killed_between_commit_and_acknowledgement_doubles_and_loses_n
     publish(system.amqp_url, jobs)
     for _ in range(4):
         crashing = system.start_part([sys.executable, "-m", "tests.crashing_intake"])
-        assert crashing.ended(seconds=20) == -signal.SIGKILL
+        assert crashing.ended(seconds=60) == -signal.SIGKILL
     assert system.query("SELECT count(*) FROM atum.mail") != [(0,)]
     start_intake(system)
     await_sent(system, 200)
@@ -108,7 +114,7 @@ def test_a_job_that_kills_every_intake_does_not_keep_the_others_from_being_store
     publish(system.amqp_url, [document(subject="poison"), *jobs])
     for _ in range(40):
         poisoned = system.start_part([sys.executable, "-m", "tests.poisoned_intake"])
-        assert poisoned.ended(seconds=20) == -signal.SIGKILL
+        assert poisoned.ended(seconds=60) == -signal.SIGKILL
         if system.query("SELECT count(*) FROM atum.mail") == [(60,)]:
             break
     assert set(map(str, system.query("SELECT array_agg(id) FROM atum.mail")[0][0])) == {
@@ -124,8 +130,8 @@ def test_intakes_killed_under_load_lose_and_double_nothing(system: System) -> No
     with publishing(system.amqp_url, jobs, pause_s=0.005):
         for _ in range(5):
             intake = start_intake(system)
-            before = system.ledger().total()
-            assert eventually(lambda before=before: system.ledger().total() > before)  # type: ignore[misc]
+            before = system.accepted()
+            assert eventually(lambda before=before: system.accepted() > before)  # type: ignore[misc]
             intake.kill()
     start_intake(system)
     await_sent(system, 600)
@@ -151,7 +157,7 @@ def test_jobs_wait_while_postgres_is_away_and_flow_when_it_returns(
             own_postgres.start()
             returned = time.monotonic()
             assert eventually(lambda: bool(system.query("SELECT FROM atum.mail OFFSET 250 LIMIT 1")))
-            assert time.monotonic() - returned < 5
+            assert time.monotonic() - returned < 20
         await_sent(system, 600)
         assert depth(amqp_url, topology.REJECTED) == 0
         assert intake.running
@@ -200,8 +206,9 @@ def test_connections_of_the_intake_that_are_reset_at_random_lose_and_double_noth
         chance = random.Random(2)  # noqa: S311 - no secret
         number = 0
         with publishing(system.amqp_url, [{**job, "id": job.get("id")} for job in jobs], pause_s=0.003):
-            ends = time.monotonic() + 5
-            while time.monotonic() < ends:
+            begun = time.monotonic()
+            # For five seconds, and on a busy machine until it has been felt.
+            while time.monotonic() < begun + 5 or (number <= 5 and time.monotonic() < begun + 60):
                 number += proxy.reset()
                 time.sleep(chance.uniform(0.05, 0.6))
         assert number > 5
@@ -242,8 +249,11 @@ def test_eight_threads_of_a_broker_mailer_whose_connections_are_reset_lose_and_d
     uncertain: list[EnqueueUncertain] = []
     chance = random.Random(3)  # noqa: S311 - no secret
 
-    def work(thread: int) -> list[UUID]:
-        return [insisting(mailer, mail, uncertain) for mail in letters(200, name=f"t{thread}-")]
+    done: list[UUID] = []
+
+    def work(thread: int) -> None:
+        for mail in letters(200, name=f"t{thread}-"):
+            done.append(insisting(mailer, mail, uncertain))  # noqa: PERF401 - others look at it meanwhile
 
     with (
         Proxy(urlsplit(amqp_url).port or 0) as proxy,
@@ -257,9 +267,14 @@ def test_eight_threads_of_a_broker_mailer_whose_connections_are_reset_lose_and_d
             proxy.down()
             resets += proxy.reset()
             time.sleep(chance.choice([0, 0.6]))
+            before = len(done)
             proxy.heal()
             time.sleep(chance.uniform(0.3, 0.6))
-        ids = {str(one) for each in working for one in each.result()}
+            # On a busy machine nobody may have got through yet.
+            eventually(lambda before=before: len(done) > before or all(each.done() for each in working))  # type: ignore[misc]
+        for each in working:
+            each.result()
+        ids = set(map(str, done))
         assert len(ids) == 1600
         assert resets
         assert uncertain
@@ -286,7 +301,7 @@ def test_a_signal_ends_an_intake_that_has_nothing_to_do(system: System) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         intake = start_intake(system)
         intake.signal(number)
-        assert intake.ended(seconds=5) == 0
+        assert intake.ended(seconds=30) == 0
 
 
 def test_ids_of_jobs_are_those_of_the_mails(system: System) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from atum_schema import formats, topology
 from tests.nodes import Databases, VirtualHosts, eventually
+from tests.sharing import Shared
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -17,13 +19,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System]:
+def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[System]]:
     """A system without workers: each test starts a crashing one, then a good one."""
-    with (
-        databases.fresh() as database_url,
-        System(database_url=database_url, amqp_url=virtual_hosts.fresh(), workers=0) as system,
-    ):
-        yield system
+
+    @contextmanager
+    def made() -> Iterator[System]:
+        with (
+            databases.fresh() as database_url,
+            System(database_url=database_url, amqp_url=virtual_hosts.fresh(), workers=0) as system,
+        ):
+            yield system
+
+    with Shared(made) as one:
+        yield one
+
+
+@pytest.fixture
+def system(shared: Shared[System], request: pytest.FixtureRequest) -> System:
+    return shared.lend(request.node)
 
 
 def crash(system: System, step: str) -> tuple[list[UUID], UUID]:
@@ -32,7 +45,7 @@ def crash(system: System, step: str) -> tuple[list[UUID], UUID]:
     assert eventually(lambda: bool(system.query("SELECT FROM atum.batch WHERE state = 'issued'")))
     ((batch,),) = system.query("SELECT id FROM atum.batch WHERE state = 'issued'")
     worker = system.start_crashing_worker(step)
-    assert worker.ended(seconds=20) == -signal.SIGKILL
+    assert worker.ended(seconds=60) == -signal.SIGKILL
     return ids, batch
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
+from atum_ops.stack.ports import free_port
 from tests.command_line import Answer, run
 from tests.nodes import eventually
 from tests.system import System, letters
@@ -83,8 +83,7 @@ class Scene:
 
 @pytest.fixture
 def scene(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Scene]:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
+    port = free_port()
     with (
         databases.fresh() as database_url,
         System(

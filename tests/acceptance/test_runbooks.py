@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
+from atum_ops.stack.ports import free_port
 from tests.alert_pages import DOCS
 from tests.command_line import run
 from tests.system import System, letters
@@ -44,8 +44,7 @@ def commands() -> dict[tuple[str, ...], str]:
 
 @pytest.fixture
 def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
+    port = free_port()
     with (
         databases.fresh() as database_url,
         System(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from tests.nodes import eventually
+from tests.sharing import Shared
 from tests.system import SETTLED_SOON, System, letters
 
 if TYPE_CHECKING:
@@ -21,18 +23,29 @@ K = FaultKind
 
 
 @pytest.fixture(scope="module")
-def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System]:
+def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[System]]:
     """A system that settles within seconds."""
-    with (
-        databases.fresh() as database_url,
-        System(
-            database_url=database_url,
-            amqp_url=virtual_hosts.fresh(),
-            simulation=SimulatorConfig(index_lag_s=0.1),
-            settings=SETTLED_SOON,
-        ) as system,
-    ):
-        yield system
+
+    @contextmanager
+    def made() -> Iterator[System]:
+        with (
+            databases.fresh() as database_url,
+            System(
+                database_url=database_url,
+                amqp_url=virtual_hosts.fresh(),
+                simulation=SimulatorConfig(index_lag_s=0.1),
+                settings=SETTLED_SOON,
+            ) as system,
+        ):
+            yield system
+
+    with Shared(made) as one:
+        yield one
+
+
+@pytest.fixture
+def system(shared: Shared[System], request: pytest.FixtureRequest) -> System:
+    return shared.lend(request.node)
 
 
 def meet(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.webhook_faults import webhook_preset
+from atum_ops.stack.ports import free_port
 from tests.nodes import eventually
 from tests.system import System, letters
 
@@ -40,12 +40,6 @@ FATES = {
 TIME_SCALE = 0.001
 PASSWORD = "a-password-for-tests"
 CAUGHT_UP = {"ATUM_CATCH_UP_S": "1", "ATUM_CATCH_UP_AGES_S": "5", "ATUM_CATCH_UP_RATE": "1000"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager
