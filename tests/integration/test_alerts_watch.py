@@ -176,6 +176,41 @@ def test_a_flap_inside_the_cooldown_tells_nobody(
     assert ear.about() == [(VANISHED, "firing")]
 
 
+def test_a_clock_that_is_set_back_silences_no_alert_and_keeps_no_end_from_being_told(
+    place: Place, ear: Ear, watching: Callable[..., Watcher]
+) -> None:
+    """As when a replica takes over whose clock is right, after one whose clock was a day ahead."""
+    watcher = watching(ear)
+    watcher.passed_s = 86_400
+    vanished(place)
+    watcher.rounds(EVERY_S)
+    assert ear.about(VANISHED) == [(VANISHED, "firing")]
+    watcher.passed_s = 0
+    watcher.rounds(2 * COOLDOWN_S + 2 * EVERY_S)
+    assert ear.about(VANISHED)[1:] == [(VANISHED, "repeated")] * 2
+    came_back(place)
+    watcher.rounds(COOLDOWN_S)
+    assert ear.about(VANISHED)[3:] == [(VANISHED, "resolved")]
+    assert not place.sql("SELECT FROM atum.alert")
+    vanished(place)
+    watcher.rounds(COOLDOWN_S)
+    assert ear.about(VANISHED)[4:] == [(VANISHED, "firing")]
+
+
+def test_who_is_owed_a_notice_when_a_clock_is_set_back_gets_it(
+    place: Place, ear: Ear, watching: Callable[..., Watcher]
+) -> None:
+    watcher = watching(ear)
+    watcher.passed_s = 86_400
+    ear.failure = "HTTP 503"
+    vanished(place)
+    watcher.rounds(20 * EVERY_S)
+    ear.failure = None
+    watcher.passed_s = 0
+    watcher.rounds(300 + EVERY_S)
+    assert ear.about(VANISHED) == [(VANISHED, "firing")]
+
+
 def test_thresholds_that_operators_change_count_from_the_next_round_on(
     place: Place, ear: Ear, watching: Callable[..., Watcher]
 ) -> None:
