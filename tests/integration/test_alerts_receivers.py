@@ -25,7 +25,7 @@ from atum_schema.errors import SettingsError
 from tests.alerting import load
 from tests.nodes import eventually
 from tests.receiving import after
-from tests.smtp import PASSWORD, USER, Authority, Relay, free_port
+from tests.smtp import PASSWORD, USER, Authority, Relay, Script, faulty, free_port
 
 if TYPE_CHECKING:
     from tests.receiving import Receiver as Hook
@@ -156,6 +156,30 @@ def test_a_server_without_starttls_gets_no_password() -> None:
     with Relay() as relay:
         assert failure(mail_to(relay.port, user=USER)) == "SMTP: the server offers no STARTTLS"
         assert relay.taken == []
+
+
+@pytest.mark.parametrize("good_bye", ["421 too busy", "", "silence"])
+def test_a_server_that_has_the_mail_has_it_however_it_says_good_bye(good_bye: str) -> None:
+    with faulty() as server:
+        server.script = Script(replies={"QUIT": good_bye})
+        began = time.monotonic()
+        mail_to(server.port).tell(notice())
+        assert time.monotonic() - began < 5
+        assert len(server.taken) == 1
+
+
+def test_recipients_that_a_server_refuses_are_counted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with faulty() as server:
+        url = SecretStr(f"smtp://127.0.0.1:{server.port}")
+        mail.receiver(url, sender="a@example.com", recipients="bad@example.com, ops@example.com").tell(
+            notice()
+        )
+        [record] = caplog.records
+        assert record.__dict__["count"] == 1
+        assert "bad@" not in f"{record.__dict__}"
+        assert len(server.taken) == 1
+        everybody = mail.receiver(url, sender="a@example.com", recipients="bad@example.com")
+        assert failure(everybody) == "SMTP: no recipient was taken"
 
 
 def script(tmp_path: Path, text: str) -> str:

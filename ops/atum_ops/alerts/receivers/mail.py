@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from atum_ops.alerts.breach import Breach
 
 NAME: Final = "email"
+SMTPS_PORT: Final = 465
+SUBMISSION_PORT: Final = 587
+_GOODBYE_S: Final = 1.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +50,11 @@ class Server:
         except ValueError:
             return False
 
+    @property
+    def needs_tls(self) -> bool:
+        """Whether it has to be TLS: to a relay on this machine, whose certificate nobody has signed, only a password does."""
+        return self.at_once or self.user is not None or not self.is_here
+
     def __repr__(self) -> str:
         return "Server(…)"
 
@@ -53,7 +65,7 @@ def server(url: SecretStr) -> Server:
     at_once = parts.scheme == "smtps"
     return Server(
         host=parts.hostname or "",
-        port=parts.port or (465 if at_once else 587),
+        port=parts.port or (SMTPS_PORT if at_once else SUBMISSION_PORT),
         at_once=at_once,
         user=None if parts.username is None else unquote(parts.username),
         password=unquote(parts.password or ""),
@@ -102,13 +114,20 @@ def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
         connected: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, timeout=timeout_s, context=context)
     else:
         connected = smtplib.SMTP(to.host, to.port, timeout=timeout_s)
-    with connected as session:
-        # To a relay on this machine, whose certificate nobody has signed, only a password needs protection.
-        if not to.at_once and (to.user is not None or not to.is_here):
+    with closing(connected) as session:
+        if to.needs_tls and not to.at_once:
             session.ehlo()
             if not session.has_extn("starttls"):
                 raise NotTaken("SMTP: the server offers no STARTTLS")
             session.starttls(context=context)
         if to.user is not None:
             session.login(to.user, to.password)
-        session.send_message(mail)
+        refused = session.send_message(mail)
+        # It has the mail. Whatever it answers now, or does not, would only send it again.
+        session.sock.settimeout(_GOODBYE_S)
+        with suppress(smtplib.SMTPException, OSError):
+            session.quit()
+    if refused:
+        log.warning(
+            "alerts: the mail server refused some recipients", extra={"receiver": NAME, "count": len(refused)}
+        )
