@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import smtplib
+import socket
 import ssl
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from email import policy
@@ -14,8 +16,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from atum_ops.alerts.cutting import cut_after
 from atum_ops.alerts.receivers.prose import text
-from atum_ops.alerts.receivers.receiver import TIMEOUT_S, NotTaken, Receiver, words
+from atum_ops.alerts.receivers.receiver import TIMEOUT, TIMEOUT_S, NotTaken, Receiver, words
 from atum_schema.addresses import parse_addresses
 
 if TYPE_CHECKING:
@@ -77,16 +80,22 @@ def receiver(url: SecretStr, *, sender: str, recipients: str, timeout_s: float =
     to = server(url)
 
     def tell(told: Breach) -> None:
+        began = time.monotonic()
         try:
             _send(to, message(told, sender=sender, recipients=recipients), timeout_s)
-        except smtplib.SMTPResponseException as error:
-            raise NotTaken(f"SMTP {error.smtp_code}") from None
-        except smtplib.SMTPRecipientsRefused:
-            raise NotTaken("SMTP: no recipient was taken") from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise NotTaken(words(error)) from None
+            # Whoever was cut off has said half a reply, which may look like one.
+            raise NotTaken(TIMEOUT if time.monotonic() - began >= timeout_s else _why(error)) from None
 
     return Receiver(NAME, tell)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"SMTP {error.smtp_code}"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "SMTP: no recipient was taken"
+    return words(error)
 
 
 def message(told: Breach, *, sender: str, recipients: str) -> EmailMessage:
@@ -114,7 +123,7 @@ def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
         connected: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, timeout=timeout_s, context=context)
     else:
         connected = smtplib.SMTP(to.host, to.port, timeout=timeout_s)
-    with closing(connected) as session:
+    with closing(connected) as session, cut_after(_wire(session), timeout_s):
         if to.needs_tls and not to.at_once:
             session.ehlo()
             if not session.has_extn("starttls"):
@@ -124,10 +133,16 @@ def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
             session.login(to.user, to.password)
         refused = session.send_message(mail)
         # It has the mail. Whatever it answers now, or does not, would only send it again.
-        session.sock.settimeout(_GOODBYE_S)
         with suppress(smtplib.SMTPException, OSError):
+            _wire(session).settimeout(_GOODBYE_S)
             session.quit()
     if refused:
         log.warning(
             "alerts: the mail server refused some recipients", extra={"receiver": NAME, "count": len(refused)}
         )
+
+
+def _wire(session: smtplib.SMTP) -> socket.socket:
+    if session.sock is None:
+        raise ConnectionError
+    return session.sock
