@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import smtplib
-import socket
 import ssl
 import time
 from contextlib import closing, suppress
@@ -22,6 +21,8 @@ from atum_ops.alerts.receivers.receiver import TIMEOUT, TIMEOUT_S, NotTaken, Rec
 from atum_schema.addresses import parse_addresses
 
 if TYPE_CHECKING:
+    import socket
+
     from pydantic import SecretStr
 
     from atum_ops.alerts.breach import Breach
