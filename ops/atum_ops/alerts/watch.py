@@ -7,7 +7,7 @@
                   receivers                          (nothing is open meanwhile)
                   memory, tries ──▶ Postgres         (one short transaction)
 
-Of several watchers one leads, by a lock that goes with its connection; the others stand by. While Postgres is away, whoever
+Of several watchers one leads, by a lock that goes with its connection, and that with its silence; the others stand by. While Postgres is away, whoever
 led goes on from memory, and writes down afterwards what happened. One that stood by does so too, but later: nobody can be
 asked who leads, and two notices are better than none.
 """
@@ -49,6 +49,10 @@ log = logging.getLogger(__name__)
 
 STANDBY_S: Final = 300.0
 """How much longer one that stood by waits before it tells that the database is away."""
+
+SILENT_S: Final = 60.0
+SILENT_ROUNDS: Final = 2
+"""A leader that Postgres has not heard for so long, and for so many rounds, leads no more: its host is off, or it hangs."""
 
 _ANSWER_S: Final = 20.0
 _FORGET_EVERY_S: Final = 3600.0
@@ -198,7 +202,8 @@ class Watch:
 
     def _sight(self, connection: Connection) -> _Sight:
         if not self._leads:
-            self._leads = watch_store.lead(connection)
+            silent_s = SILENT_S + SILENT_ROUNDS * self._every_s
+            self._leads = watch_store.lead(connection, silent_s=silent_s)
             if self._leads != self._led:
                 if self._leads:
                     log.info("alerts: watching")

@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 _LOCK: Final = 0x6174_756D_0001
 """Of whoever watches; the key spells "atum"."""
 
-LEAD: Final = "SELECT pg_try_advisory_lock(%(key)s)"
+LEAD: Final = """
+SELECT pg_try_advisory_lock(%(key)s) AS leads, set_config('idle_session_timeout', %(silent_ms)s, false) AS silent
+"""
 
 
-def lead(connection: Connection) -> bool:
-    """Become the one that watches, for as long as the connection lives; False while another one does."""
+def lead(connection: Connection, *, silent_s: float) -> bool:
+    """Become the one that watches, for as long as the connection lives; False while another one does.
+
+    The server closes the connection once it has heard nothing for `silent_s`. A host without power says no good-bye, and
+    without this the server would look after it hours later.
+    """
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(LEAD, {"key": _LOCK}).fetchone()
+        row = cursor.execute(LEAD, {"key": _LOCK, "silent_ms": f"{silent_s * 1000:.0f}"}).fetchone()
     return row is not None and bool(row[0])
 
 
