@@ -51,14 +51,21 @@ def csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         click.echo(line)
 
 
-def listing(form: str, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def listing(
+    form: str,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    whole: Collection[str] = (),
+) -> None:
     """Print a list in the form of `LIST_FORMAT`: JSON is one line, a list of objects by the names of the columns."""
     if form == "csv":
         csv(columns, rows)
     elif form == "json":
         json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        table(title, columns, list(rows))
+        table(title, columns, list(rows), whole=whole)
 
 
 def table(

@@ -21,10 +21,10 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 from atum_schema import metrics_catalogue as catalogue
+from atum_schema import metrics_server
 from atum_schema.errors import SettingsError
 from atum_schema.metrics_family import Family, Kind
 from atum_schema.metrics_histogram import Histogram
@@ -98,9 +98,8 @@ class Meter:
         gauge.set_function(read)
 
     def serve(self, host: str, port: int) -> int:
-        """Serve the metrics on a daemon thread for as long as the process lives; give the port. Raises `OSError`."""
-        server, _ = start_http_server(port, addr=host, registry=self.registry)
-        return int(server.server_port)
+        """Serve the metrics on daemon threads for as long as the process lives; give the port. Raises `OSError`."""
+        return metrics_server.serve(self.registry, host, port)
 
     def _make(self, family: Family) -> Any:
         if family.kind is Kind.HISTOGRAM:

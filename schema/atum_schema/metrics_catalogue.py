@@ -28,7 +28,7 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "level": ("warning", "error"),
     # Of a POST, for each of its mails.
     "outcome": ("accepted", "rejected", "deferred", "unknown"),
-    "code_class": ("2xx", "4xx", "5xx", "none"),
+    "code_class": ("2xx", "3xx", "4xx", "5xx", "none"),
     "charged": ("yes", "no"),
     "ticket": ("posted", "stale", "emptied", "given_up"),
     "search": ("found", "empty", "failed"),

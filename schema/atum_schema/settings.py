@@ -334,7 +334,10 @@ def load(**overrides: Any) -> Settings:
 
 def problems(error: ValidationError) -> str:
     """Say of each variable what is wrong with it, never its value if that is a secret."""
-    return "; ".join(f"{PREFIX}{_name(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
+    return "; ".join(
+        f"{PREFIX}{_name(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors(include_input=False)
+    )
 
 
 def load_from(environment: Mapping[str, str], **overrides: Any) -> Settings:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socketserver
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +21,17 @@ from atum_ops.alerts import catalogue
 from atum_ops.alerts.breach import Breach, Kind, Metrics, Times, breach, document
 from atum_ops.alerts.receivers import command, entry_points, mail, slack, webhook
 from atum_ops.alerts.receivers.opening import receivers
-from atum_ops.alerts.receivers.receiver import NotTaken, Receiver
-from atum_ops.alerts.telling import BUSY, TIMEOUT, Telling
+from atum_ops.alerts.receivers.receiver import TIMEOUT, NotTaken, Receiver
+from atum_ops.alerts.telling import BUSY, Telling
 from atum_schema.errors import SettingsError
 from tests.alerting import load
 from tests.nodes import eventually
 from tests.receiving import after
-from tests.smtp import PASSWORD, USER, Authority, Relay, free_port
+from tests.smtp import PASSWORD, USER, Authority, Relay, Script, faulty, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.receiving import Receiver as Hook
 
 SETTINGS = load("postgresql://nowhere", alert_dashboard_url="https://grafana.example.com/d/atum")
@@ -95,6 +99,45 @@ def test_no_receiver_is_waited_for_for_long(hook: Hook) -> None:
     assert failure(webhook.receiver(SecretStr(hook.url), None, timeout_s=0.2)) == "timeout"
 
 
+@contextmanager
+def dripping() -> Iterator[int]:
+    """Run a server that answers a byte in a twentieth of a second, for ever; give its port."""
+    ended = threading.Event()
+
+    class Drip(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+            with suppress(OSError):
+                while not ended.wait(0.05):
+                    self.wfile.write(b"y")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield server.server_address[1]
+        ended.set()
+        server.shutdown()
+
+
+def test_a_receiver_that_drips_is_cut_off_and_can_be_told_again() -> None:
+    with dripping() as port:
+        receiver = webhook.receiver(SecretStr(f"http://127.0.0.1:{port}/{SECRET}"), None, timeout_s=0.5)
+        for _ in range(2):
+            began = time.monotonic()
+            assert failure(receiver) == "timeout"
+            assert time.monotonic() - began < 5
+
+
+def test_a_mail_server_that_drips_is_cut_off() -> None:
+    with faulty() as server:
+        server.script = Script(replies={"MAIL": "drip"})
+        url = SecretStr(f"smtp://127.0.0.1:{server.port}")
+        receiver = mail.receiver(url, sender="a@example.com", recipients="b@example.com", timeout_s=0.5)
+        began = time.monotonic()
+        assert failure(receiver) == "timeout"
+        assert time.monotonic() - began < 5
+
+
 def test_the_proxy_of_the_environment_is_never_asked(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     webhook.receiver(SecretStr(hook.url), None).tell(notice())
@@ -156,6 +199,30 @@ def test_a_server_without_starttls_gets_no_password() -> None:
     with Relay() as relay:
         assert failure(mail_to(relay.port, user=USER)) == "SMTP: the server offers no STARTTLS"
         assert relay.taken == []
+
+
+@pytest.mark.parametrize("good_bye", ["421 too busy", "", "silence"])
+def test_a_server_that_has_the_mail_has_it_however_it_says_good_bye(good_bye: str) -> None:
+    with faulty() as server:
+        server.script = Script(replies={"QUIT": good_bye})
+        began = time.monotonic()
+        mail_to(server.port).tell(notice())
+        assert time.monotonic() - began < 5
+        assert len(server.taken) == 1
+
+
+def test_recipients_that_a_server_refuses_are_counted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with faulty() as server:
+        url = SecretStr(f"smtp://127.0.0.1:{server.port}")
+        mail.receiver(url, sender="a@example.com", recipients="bad@example.com, ops@example.com").tell(
+            notice()
+        )
+        [record] = caplog.records
+        assert record.__dict__["count"] == 1
+        assert "bad@" not in f"{record.__dict__}"
+        assert len(server.taken) == 1
+        everybody = mail.receiver(url, sender="a@example.com", recipients="bad@example.com")
+        assert failure(everybody) == "SMTP: no recipient was taken"
 
 
 def script(tmp_path: Path, text: str) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from atum_ops.alerts import watch, watch_store
+from atum_ops.alerts import telling, watch, watch_store
 from atum_ops.alerts.cutting import cut_after
+from atum_ops.alerts.receivers.receiver import TIMEOUT_S
 from atum_ops.alerts.telling import Telling
 from atum_ops.signals import store as signals
 from atum_schema import database
@@ -176,6 +177,41 @@ def test_a_flap_inside_the_cooldown_tells_nobody(
     assert ear.about() == [(VANISHED, "firing")]
 
 
+def test_a_clock_that_is_set_back_silences_no_alert_and_keeps_no_end_from_being_told(
+    place: Place, ear: Ear, watching: Callable[..., Watcher]
+) -> None:
+    """As when a replica takes over whose clock is right, after one whose clock was a day ahead."""
+    watcher = watching(ear)
+    watcher.passed_s = 86_400
+    vanished(place)
+    watcher.rounds(EVERY_S)
+    assert ear.about(VANISHED) == [(VANISHED, "firing")]
+    watcher.passed_s = 0
+    watcher.rounds(2 * COOLDOWN_S + 2 * EVERY_S)
+    assert ear.about(VANISHED)[1:] == [(VANISHED, "repeated")] * 2
+    came_back(place)
+    watcher.rounds(COOLDOWN_S)
+    assert ear.about(VANISHED)[3:] == [(VANISHED, "resolved")]
+    assert not place.sql("SELECT FROM atum.alert")
+    vanished(place)
+    watcher.rounds(COOLDOWN_S)
+    assert ear.about(VANISHED)[4:] == [(VANISHED, "firing")]
+
+
+def test_who_is_owed_a_notice_when_a_clock_is_set_back_gets_it(
+    place: Place, ear: Ear, watching: Callable[..., Watcher]
+) -> None:
+    watcher = watching(ear)
+    watcher.passed_s = 86_400
+    ear.failure = "HTTP 503"
+    vanished(place)
+    watcher.rounds(20 * EVERY_S)
+    ear.failure = None
+    watcher.passed_s = 0
+    watcher.rounds(300 + EVERY_S)
+    assert ear.about(VANISHED) == [(VANISHED, "firing")]
+
+
 def test_thresholds_that_operators_change_count_from_the_next_round_on(
     place: Place, ear: Ear, watching: Callable[..., Watcher]
 ) -> None:
@@ -219,6 +255,32 @@ def test_one_of_two_watches_and_the_other_takes_over(place: Place, watching: Cal
     # The server needs a moment to notice that the other one is gone.
     assert eventually(lambda: standby.watch.round().leads)
     assert second.about() == [(VANISHED, "repeated")]
+
+
+def test_one_that_is_frozen_or_cut_off_leads_no_longer_than_a_few_rounds(
+    place: Place, watching: Callable[..., Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection stays: nobody told Postgres that the other end of it is gone."""
+    monkeypatch.setattr(watch, "SILENT_S", 1.0)
+    monkeypatch.setattr(watch, "SILENT_ROUNDS", 0)
+    leading, standby = watching(Ear()), watching(Ear())
+    assert (leading.round().leads, standby.round().leads) == (True, False)
+    assert eventually(lambda: standby.watch.round().leads)
+    # Thawed, it stands by.
+    assert eventually(lambda: not leading.watch.round().leads)
+
+
+def test_one_that_is_well_leads_on_however_long_a_round_takes(
+    place: Place, watching: Callable[..., Watcher]
+) -> None:
+    leading = watching(Ear())
+    assert leading.round().leads
+    silent = place.sql(
+        "SELECT setting::int FROM pg_settings WHERE name = 'idle_session_timeout' AND setting <> '0'"
+    )
+    assert not silent, "only of the watcher's own connection"
+    assert watch.SILENT_S > telling._BUDGET_S + 2 * TIMEOUT_S
+    assert watch.SILENT_ROUNDS >= 2
 
 
 def test_alerts_are_told_from_memory_while_postgres_is_away(own_postgres: PostgresNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -176,8 +177,12 @@ def test_the_status_shows_every_alert_and_who_was_told(told_by: Place) -> None:
     assert (alerts["AtumBacklogHigh"]["state"], alerts["AtumBacklogHigh"]["value"]) == ("pending", 100)
     assert alerts["AtumNoRelay"]["state"] == "well"
     assert alerts["AtumWatchdog"]["state"] == "unseen"
+    told_by.environment["COLUMNS"] = "80"
     table = told_by.run("alerts", "status").out
     assert "nobody watches" in table
+    assert all(f"│ {name} " in table for name in alerts), "at 80 columns no name is broken"
+    assert max(map(len, table.splitlines())) <= 80
+    assert re.search(r"Who was told\s.*│ AtumPartVanished +│ ear +│ 2", table, re.DOTALL)
     assert memory(told_by) == before
 
 

@@ -100,5 +100,5 @@ def test_without_any_url_it_names_both_variables() -> None:
 def test_a_url_that_is_none_is_refused_and_not_quoted() -> None:
     answer = run("exporter", ATUM_EXPORTER_DATABASE_URL="hunter2 is no url")
     assert answer.status == 1
-    assert "ATUM_EXPORTER_DATABASE_URL: Value error, is not a PostgreSQL connection URL" in answer.err
+    assert "ATUM_EXPORTER_DATABASE_URL: is not a PostgreSQL connection URL" in answer.err
     assert "hunter2" not in answer.err

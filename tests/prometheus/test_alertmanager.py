@@ -106,6 +106,36 @@ def test_secrets_stay_in_their_files() -> None:
     assert (email["to"], email["from"]) == ("ops@example.com", "atum@example.com")
 
 
+@pytest.mark.parametrize(
+    ("url", "smarthost", "user", "over_tls"),
+    [
+        ("smtp://u@[2001:db8::1]", "[2001:db8::1]:587", "u", True),
+        ("smtp://relay.example.com:25", "relay.example.com:25", None, True),
+        ("smtp://localhost:25", "localhost:25", None, False),
+        ("smtp://u:secret@127.0.0.1:25", "127.0.0.1:25", "u", True),
+    ],
+)
+def test_mail_goes_through_the_server_that_is_set_as_alerts_watch_would_send_it(
+    tmp_path: Path, url: str, smarthost: str, user: str | None, *, over_tls: bool
+) -> None:
+    made = made_with(
+        alert_email_url=url, alert_email_to="ops@example.com", alert_email_from="atum@example.com"
+    )
+    text = alertmanager.configuration(made)
+    (email,) = yaml.safe_load(text)["receivers"][0]["email_configs"]
+    assert (email["smarthost"], email.get("auth_username"), email["require_tls"]) == (
+        smarthost,
+        user,
+        over_tls,
+    )
+    assert ("auth_password_file" in email) is (user is not None)
+    (tmp_path / "templates").symlink_to(TEMPLATES)
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(text)
+    done = run("amtool", "check-config", path)
+    assert done.returncode == 0, said(done)
+
+
 DATA = {
     "receiver": "atum-mailer-page",
     "status": "firing",

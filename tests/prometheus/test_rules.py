@@ -112,6 +112,14 @@ def test_settings_are_in_the_rules() -> None:
     assert backlog["annotations"]["dashboard_url"] == "https://grafana.example.com/d/atum"
 
 
+def test_a_url_in_the_rules_is_no_template(tmp_path: Path) -> None:
+    url = "https://grafana.example.com/d/{{ atum"
+    path = tmp_path / "rules.yml"
+    path.write_text(rendering.rules(made_with(alert_dashboard_url=url, alert_runbook_url=url)))
+    done = run("promtool", "check", "rules", path)
+    assert done.returncode == 0, said(done)
+
+
 def test_the_rules_never_show_a_secret() -> None:
     made = made_with(
         alert_slack_url="https://hooks.example.com/canary", alert_webhook_url="https://example.com/canary"

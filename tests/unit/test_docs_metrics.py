@@ -10,6 +10,8 @@ import promql_parser
 import pytest
 import yaml
 
+from atum_ops.alerts.of_system import surroundings
+from atum_ops.dashboards.queries import JOBS
 from atum_schema.metrics_catalogue import FAMILIES, FIXED, OF_DATABASE
 from atum_schema.metrics_family import EVERYWHERE, PREFIX, Kind
 from atum_schema.settings import Settings
@@ -111,10 +113,13 @@ def test_the_questions_of_the_page_are_promql() -> None:
 def test_the_sample_for_prometheus_is_yaml_with_a_job_for_each_part() -> None:
     (sample,) = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
     jobs = {job["job_name"]: job for job in yaml.safe_load(sample)["scrape_configs"]}
-    assert set(jobs) == {f"atum-{part}" for part in PARTS}
+    assert set(jobs) == {f"atum-mailer-{part}" for part in PARTS}
+    down = next(alert for alert in surroundings() if alert.name == "AtumTargetDown")
+    assert f'job=~"{JOBS}"' in down.expr
+    assert all(re.fullmatch(JOBS, job) for job in jobs), "alerts and dashboards see no others"
     port = Settings.model_fields["exporter_port"].default
     assert all(
         target.endswith(f":{port}")
-        for config in jobs["atum-exporter"]["static_configs"]
+        for config in jobs["atum-mailer-exporter"]["static_configs"]
         for target in config["targets"]
     )

@@ -110,6 +110,16 @@ def test_a_code_that_nobody_knows_makes_no_series_of_its_own(
     assert shown(meter).series == before
 
 
+@pytest.mark.parametrize(("status", "word"), [(302, "3xx"), (101, "none"), (999, "none")])
+def test_a_status_of_a_proxy_or_of_nobody_makes_no_series_of_its_own(
+    meter: Meter, metering: Metering, status: int, word: str
+) -> None:
+    before = shown(meter).series
+    answer(metering, [Unclear(reason="http_302", detail="", http_status=status)])
+    assert shown(meter).values(m.REQUESTS, "code_class", account="default") == {word: 1}
+    assert shown(meter).series == before
+
+
 def test_a_lane_that_this_worker_does_not_know_is_another(meter: Meter, metering: Metering) -> None:
     for lane in ("gone", "long gone"):
         answer(metering, [LATER], lane=lane)

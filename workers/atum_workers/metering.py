@@ -137,4 +137,5 @@ class Metering(Observer, Harmless):
 
 def _code_class(outcomes: Sequence[Outcome]) -> str:
     status = next((outcome.http_status for outcome in outcomes if outcome.http_status is not None), None)
-    return "none" if status is None else f"{status // 100}xx"
+    word = "none" if status is None else f"{status // 100}xx"
+    return word if word in catalogue.FIXED["code_class"] else "none"

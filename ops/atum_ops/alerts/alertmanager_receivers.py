@@ -6,8 +6,8 @@ Secrets are never in it: it names the files that hold them.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
 
+from atum_ops.alerts.receivers.mail import SMTPS_PORT, server
 from atum_ops.alerts.rule_file import comment, dumped
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ CHANNELS: Final = ("slack", "email", "webhook", "watchdog")
 SECRETS: Final = "/etc/prometheus/secrets"
 """Folder of the files with secrets; Alertmanager's user has to be able to read them, and nobody else."""
 
-_SMTPS_PORT: Final = 465
-_SUBMISSION_PORT: Final = 587
 _WATCHDOG: Final = "A service that tells somebody when it has heard nothing for five minutes: then alerting itself is broken."
 
 
@@ -75,24 +73,25 @@ def _email(settings: Settings) -> _Integration:
     remarks = [
         "Not through atum-mailer, nor the provider account that it uses: what is to say that mail is stuck must not be stuck."
     ]
-    host, user = "smtp.example.com:587", "alerts@example.com"
+    smarthost, user, over_tls = "smtp.example.com:587", "alerts@example.com", True
     if settings.alert_email_url is None:
         remarks += [
             "FILL IN the server and the user, or set ATUM_ALERT_EMAIL_URL; the password is in the file."
         ]
     else:
-        parts = urlsplit(settings.alert_email_url.get_secret_value())
-        port = parts.port or (_SMTPS_PORT if parts.scheme == "smtps" else _SUBMISSION_PORT)
-        host, user = f"{parts.hostname}:{port}", unquote(parts.username or user)
+        to = server(settings.alert_email_url)
+        smarthost = f"[{to.host}]:{to.port}" if ":" in to.host else f"{to.host}:{to.port}"
+        user, over_tls = to.user or "", to.needs_tls
+        if to.at_once and to.port != SMTPS_PORT:
+            remarks += [f"Alertmanager speaks TLS from the first byte on port {SMTPS_PORT} alone."]
     if settings.alert_email_to is None or settings.alert_email_from is None:
         remarks += ["FILL IN the addresses, or set ATUM_ALERT_EMAIL_TO and ATUM_ALERT_EMAIL_FROM."]
     values = {
         "to": settings.alert_email_to or "operators@example.com",
         "from": settings.alert_email_from or "alerts@example.com",
-        "smarthost": host,
-        "auth_username": user,
-        "auth_password_file": f"{SECRETS}/smtp_password",
-        "require_tls": True,
+        "smarthost": smarthost,
+        **({"auth_username": user, "auth_password_file": f"{SECRETS}/smtp_password"} if user else {}),
+        "require_tls": over_tls,
         "send_resolved": True,
         "headers": {"Subject": '{{ template "atum_mailer.email.subject" . }}'},
         "html": '{{ template "atum_mailer.email.html" . }}',

@@ -6,19 +6,25 @@ import os
 import socket
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from atum_schema.database import Connection
+
+class Wire(Protocol):
+    """A socket, or what has one."""
+
+    def fileno(self) -> int:
+        """Give its descriptor."""
 
 
 @contextmanager
-def cut_after(connection: Connection, seconds: float) -> Iterator[None]:
+def cut_after(connection: Wire, seconds: float) -> Iterator[None]:
     """Break the connection, so that whoever waits for it gets an error, if the block takes longer than this.
 
-    A frozen server's kernel still acknowledges: no keepalive and no TCP time-out ever ends that wait.
+    A frozen server's kernel still acknowledges: no keepalive and no TCP time-out ever ends that wait. And one that says a byte
+    now and then meets every time-out of a single read.
     """
     descriptor = os.dup(connection.fileno())
     timer = threading.Timer(seconds, _cut, (descriptor,))

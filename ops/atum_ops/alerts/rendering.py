@@ -45,14 +45,14 @@ def rules(settings: Settings) -> str:
 
 def rule(alert: Alert, settings: Settings) -> dict[str, Any]:
     """Render one alert, as Prometheus reads it."""
-    base = settings.alert_runbook_url.rstrip("/")
+    base = literal(settings.alert_runbook_url.rstrip("/"))
     annotations = {
         "summary": alert.summary,
         "description": alert.description,
         "runbook_url": f"{base}/{alert.name}.md",
     }
     if settings.alert_dashboard_url is not None:
-        annotations["dashboard_url"] = settings.alert_dashboard_url
+        annotations["dashboard_url"] = literal(settings.alert_dashboard_url)
     made: dict[str, Any] = {"alert": alert.name, "expr": folded(alert.expr)}
     if alert.for_s:
         made["for"] = duration(alert.for_s)
@@ -62,6 +62,11 @@ def rule(alert: Alert, settings: Settings) -> dict[str, Any]:
         "labels": {"severity": alert.severity.value, "area": alert.area.value},
         "annotations": annotations,
     }
+
+
+def literal(text: str) -> str:
+    """Write a text so that Prometheus, for which annotations are templates, shows it as it is."""
+    return text.replace("{{", '{{ "{{" }}')
 
 
 def _muting(alert: Alert) -> dict[str, Any]:

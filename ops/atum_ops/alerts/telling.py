@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from atum_ops.alerts.receivers.receiver import TIMEOUT_S, words
+from atum_ops.alerts.receivers.receiver import TIMEOUT, TIMEOUT_S, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _BUDGET_S: Final = 30.0
 # A receiver ends its own try in time; what this cuts off is one that cannot.
 _MARGIN_S: Final = 2.0
-TIMEOUT: Final = "timeout"
 BUSY: Final = "still busy with an earlier notice"
 
 

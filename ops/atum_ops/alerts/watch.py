@@ -7,7 +7,7 @@
                   receivers                          (nothing is open meanwhile)
                   memory, tries ──▶ Postgres         (one short transaction)
 
-Of several watchers one leads, by a lock that goes with its connection; the others stand by. While Postgres is away, whoever
+Of several watchers one leads, by a lock that goes with its connection, and that with its silence; the others stand by. While Postgres is away, whoever
 led goes on from memory, and writes down afterwards what happened. One that stood by does so too, but later: nobody can be
 asked who leads, and two notices are better than none.
 """
@@ -49,6 +49,10 @@ log = logging.getLogger(__name__)
 
 STANDBY_S: Final = 300.0
 """How much longer one that stood by waits before it tells that the database is away."""
+
+SILENT_S: Final = 60.0
+SILENT_ROUNDS: Final = 2
+"""A leader that Postgres has not heard for so long, and for so many rounds, leads no more: its host is off, or it hangs."""
 
 _ANSWER_S: Final = 20.0
 _FORGET_EVERY_S: Final = 3600.0
@@ -146,12 +150,13 @@ class Watch:
             self._memory = sight.memory
             return Round(_firing(alerts, sight.memory, sight.at, pace), False, True, ())
         before = sight.memory
-        seen = Seen(sight.now, sight.before, watching.deaf(before))
-        memory = Memory(watching.looked(alerts, before.alerts, seen, sight.at, pace), before.heard)
+        past = watching.rewound(before, sight.at)
+        seen = Seen(sight.now, sight.before, watching.deaf(past))
+        memory = Memory(watching.looked(alerts, past.alerts, seen, sight.at, pace), past.heard)
         _log_changes(before, memory)
         memory, tries = self._tell(self._audible(alerts, sight), memory, sight, pace, settings)
         memory = watching.tidied(alerts, memory, self._listeners, sight.at, pace)
-        self._keep(before, memory, tries)
+        self._keep(before, memory, tries, sight.at)
         return Round(
             _firing(alerts, memory, sight.at, pace), self._leads, sight.now is not None, tuple(tries)
         )
@@ -197,7 +202,8 @@ class Watch:
 
     def _sight(self, connection: Connection) -> _Sight:
         if not self._leads:
-            self._leads = watch_store.lead(connection)
+            silent_s = SILENT_S + SILENT_ROUNDS * self._every_s
+            self._leads = watch_store.lead(connection, silent_s=silent_s)
             if self._leads != self._led:
                 if self._leads:
                     log.info("alerts: watching")
@@ -207,20 +213,21 @@ class Watch:
         self._live.refresh(connection, every_s=0)
         now = signals.read(connection, self._live.now)
         self._offset_s = now.at - time.monotonic()
-        self._write(connection, self._memory)
+        at = round(self._clock(now.at), 6)
+        self._write(connection, self._memory, at)
         memory = watch_store.load(connection)
         if self._leads and time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + _FORGET_EVERY_S
             watch_store.forget(connection, days=self._live.now.retention_days)
-        return _Sight(now, self._past.before(now), memory, round(self._clock(now.at), 6))
+        return _Sight(now, self._past.before(now), memory, at)
 
-    def _write(self, connection: Connection, memory: Memory) -> None:
+    def _write(self, connection: Connection, memory: Memory, at: float) -> None:
         """Write down what Postgres does not know yet."""
         if self._stored is not None:
-            watch_store.save(connection, self._stored, memory, self._unwritten)
+            watch_store.save(connection, self._stored, memory, self._unwritten, at=at)
             self._stored, self._unwritten = None, []
 
-    def _keep(self, before: Memory, memory: Memory, tries: list[Try]) -> None:
+    def _keep(self, before: Memory, memory: Memory, tries: list[Try], at: float) -> None:
         """Remember it, and write it down if the database is there."""
         self._memory = memory
         self._stored = before if self._stored is None else self._stored
@@ -229,7 +236,7 @@ class Watch:
             return
         try:
             with cut_after(self._connection, _ANSWER_S):
-                self._write(self._connection, memory)
+                self._write(self._connection, memory, at)
         except psycopg.Error as error:
             log.error("alerts: what was told cannot be written", extra=traces.kind(error))  # noqa: TRY400
             self.close()

@@ -5,6 +5,7 @@ Nothing here is open while somebody is told: it is read before, and written afte
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg.rows import class_row, tuple_row
@@ -22,13 +23,19 @@ if TYPE_CHECKING:
 _LOCK: Final = 0x6174_756D_0001
 """Of whoever watches; the key spells "atum"."""
 
-LEAD: Final = "SELECT pg_try_advisory_lock(%(key)s)"
+LEAD: Final = """
+SELECT pg_try_advisory_lock(%(key)s) AS leads, set_config('idle_session_timeout', %(silent_ms)s, false) AS silent
+"""
 
 
-def lead(connection: Connection) -> bool:
-    """Become the one that watches, for as long as the connection lives; False while another one does."""
+def lead(connection: Connection, *, silent_s: float) -> bool:
+    """Become the one that watches, for as long as the connection lives; False while another one does.
+
+    The server closes the connection once it has heard nothing for `silent_s`. A host without power says no good-bye, and
+    without this the server would look after it hours later.
+    """
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(LEAD, {"key": _LOCK}).fetchone()
+        row = cursor.execute(LEAD, {"key": _LOCK, "silent_ms": f"{silent_s * 1000:.0f}"}).fetchone()
     return row is not None and bool(row[0])
 
 
@@ -87,12 +94,15 @@ class Try(NamedTuple):
     facts: dict[str, Any]
 
 
+_SKEW: Final = timedelta(seconds=60)
+"""What is stored for later than this from now is nobody's knowledge, but of a clock that has been set back."""
+
 PUT_ALERT: Final = """
 INSERT INTO atum.alert (name, since, fired_at, met_at, facts)
 VALUES (%(name)s, %(since)s, %(fired_at)s, %(met_at)s, %(facts)s)
 ON CONFLICT (name) DO UPDATE SET since = excluded.since, fired_at = excluded.fired_at, met_at = excluded.met_at,
                                  facts = excluded.facts
-WHERE alert.met_at <= excluded.met_at
+WHERE alert.met_at <= excluded.met_at OR alert.met_at > %(future)s
 """
 
 DROP_ALERT: Final = "DELETE FROM atum.alert WHERE name = %(name)s AND met_at <= %(met_at)s"
@@ -106,6 +116,7 @@ SET kind = excluded.kind, told_at = excluded.told_at, failures = excluded.failur
     failure = excluded.failure
 WHERE alert_notice.told_at IS NULL OR alert_notice.told_at < excluded.told_at
       OR (alert_notice.told_at = excluded.told_at AND (alert_notice.kind = 'firing' OR excluded.kind = 'resolved'))
+      OR alert_notice.told_at > %(future)s
 """
 
 DROP_HEARD: Final = "DELETE FROM atum.alert_notice WHERE name = %(name)s AND receiver = %(receiver)s"
@@ -116,15 +127,16 @@ VALUES (%(at)s, %(name)s, %(receiver)s, %(kind)s, %(failure)s, %(facts)s)
 """
 
 
-def save(connection: Connection, before: Memory, after: Memory, tries: Iterable[Try]) -> None:
-    """Write what has changed, and the tries, in one transaction. What another one wrote later stays."""
+def save(connection: Connection, before: Memory, after: Memory, tries: Iterable[Try], *, at: float) -> None:
+    """Write what has changed, and the tries, in one transaction. What another one wrote later stays; `at` is now."""
+    future = {"future": moment(at) + _SKEW}
     gone = [_alert(known) for name, known in before.alerts.items() if name not in after.alerts]
     silent = [_heard(heard) for key, heard in before.heard.items() if key not in after.heard]
     with connection.transaction(), connection.cursor() as cursor:
         for known in _changed(before.alerts.values(), after.alerts.values()):
-            cursor.execute(PUT_ALERT, _alert(known))
+            cursor.execute(PUT_ALERT, _alert(known) | future)
         for heard in _changed(before.heard.values(), after.heard.values()):
-            cursor.execute(PUT_HEARD, _heard(heard))
+            cursor.execute(PUT_HEARD, _heard(heard) | future)
         for values in gone:
             cursor.execute(DROP_ALERT, values)
         for values in silent:

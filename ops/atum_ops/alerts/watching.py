@@ -113,6 +113,32 @@ class Pace(NamedTuple):
     every_s: float
 
 
+def rewound(memory: Memory, at: float) -> Memory:
+    """Give what is remembered without a future: there is one when the database's clock was set back, as by a failover.
+
+    Else an alert of that future would end only when it has come, and nobody would be told of it until then.
+    """
+
+    def past(then: float | None) -> float | None:
+        return None if then is None else min(then, at)
+
+    return Memory(
+        {
+            name: one._replace(
+                since=min(one.since, at), fired_at=past(one.fired_at), met_at=min(one.met_at, at)
+            )
+            for name, one in memory.alerts.items()
+        },
+        {
+            key: one._replace(
+                told_at=past(one.told_at),
+                due_at=None if one.due_at is None else min(one.due_at, at + _BACK_OFF_S[-1]),
+            )
+            for key, one in memory.heard.items()
+        },
+    )
+
+
 def looked(
     alerts: Sequence[Alert], known: Mapping[str, Known], seen: Seen, at: float, pace: Pace
 ) -> dict[str, Known]:

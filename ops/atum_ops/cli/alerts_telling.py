@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from atum_ops.alerts.receivers.opening import Receivers
     from atum_ops.alerts.standing import Standing
     from atum_ops.alerts.telling import Result
-    from atum_ops.alerts.watching import Known
+    from atum_ops.alerts.watching import Heard, Known
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _MOST_EVERY: Final = timedelta(minutes=10)
-_STATUS: Final = ("alert", "severity", "state", "since (UTC)", "value", "threshold", "told (UTC)")
+_STATUS: Final = ("alert", "severity", "state", "since (UTC)", "value", "threshold")
+_TOLD: Final = ("alert", "receiver", "told (UTC)", "failed tries", "why")
+_WHOLE: Final = ("alert", "severity")
 _HISTORY: Final = ("when (UTC)", "alert", "kind", "receiver", "result")
 
 
@@ -221,18 +223,17 @@ def status(form: str) -> None:
         }
         show.json(document)
     else:
-        show.table(f"Alerts at {_utc(now.at):%Y-%m-%d %H:%M:%S} UTC", _STATUS, [_row(one) for one in found])
+        title = f"Alerts at {_utc(now.at):%Y-%m-%d %H:%M:%S} UTC"
+        show.table(title, _STATUS, [_row(one) for one in found], whole=_WHOLE)
+        told = [_heard(heard) for one in found for heard in one.heard]
+        if told:
+            show.table("Who was told", _TOLD, told, whole=_WHOLE)
         click.echo("somebody watches" if is_watched else "nobody watches: no 'alerts watch' runs")
     if any(one.state in standing.FIRES for one in found):
         sys.exit(1)
 
 
 def _row(one: Standing) -> tuple[Any, ...]:
-    told = [
-        f"{heard.receiver} {'' if heard.told_at is None else f'{_utc(heard.told_at):%m-%d %H:%M}'}"
-        f"{f' ({heard.failures} failed: {heard.failure})' if heard.failures else ''}".strip()
-        for heard in one.heard
-    ]
     return (
         one.alert.name,
         one.alert.severity.value,
@@ -240,8 +241,12 @@ def _row(one: Standing) -> tuple[Any, ...]:
         None if one.known is None else f"{_utc(one.known.since):%Y-%m-%d %H:%M:%S}",
         _number(one.known, one.alert.unit),
         None if one.alert.threshold is None else f"{one.alert.threshold:g}",
-        "\n".join(told) or None,
     )
+
+
+def _heard(one: Heard) -> tuple[Any, ...]:
+    told = None if one.told_at is None else f"{_utc(one.told_at):%Y-%m-%d %H:%M:%S}"
+    return one.name, one.receiver, told, one.failures or None, one.failure
 
 
 def _number(known: Known | None, unit: str) -> str | None:
@@ -309,4 +314,4 @@ def history(*, since: datetime, limit: int, form: str) -> None:
         )
         for each in tries
     ]
-    show.listing(form, "Told", _HISTORY, rows)
+    show.listing(form, "Told", _HISTORY, rows, whole=_WHOLE)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
+import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
@@ -12,16 +15,24 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from atum_ops.alerts.cutting import cut_after
 from atum_ops.alerts.receivers.prose import text
-from atum_ops.alerts.receivers.receiver import TIMEOUT_S, NotTaken, Receiver, words
+from atum_ops.alerts.receivers.receiver import TIMEOUT, TIMEOUT_S, NotTaken, Receiver, words
 from atum_schema.addresses import parse_addresses
 
 if TYPE_CHECKING:
+    import socket
+
     from pydantic import SecretStr
 
     from atum_ops.alerts.breach import Breach
 
 NAME: Final = "email"
+SMTPS_PORT: Final = 465
+SUBMISSION_PORT: Final = 587
+_GOODBYE_S: Final = 1.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,11 @@ class Server:
         except ValueError:
             return False
 
+    @property
+    def needs_tls(self) -> bool:
+        """Whether it has to be TLS: to a relay on this machine, whose certificate nobody has signed, only a password does."""
+        return self.at_once or self.user is not None or not self.is_here
+
     def __repr__(self) -> str:
         return "Server(…)"
 
@@ -53,7 +69,7 @@ def server(url: SecretStr) -> Server:
     at_once = parts.scheme == "smtps"
     return Server(
         host=parts.hostname or "",
-        port=parts.port or (465 if at_once else 587),
+        port=parts.port or (SMTPS_PORT if at_once else SUBMISSION_PORT),
         at_once=at_once,
         user=None if parts.username is None else unquote(parts.username),
         password=unquote(parts.password or ""),
@@ -65,16 +81,22 @@ def receiver(url: SecretStr, *, sender: str, recipients: str, timeout_s: float =
     to = server(url)
 
     def tell(told: Breach) -> None:
+        began = time.monotonic()
         try:
             _send(to, message(told, sender=sender, recipients=recipients), timeout_s)
-        except smtplib.SMTPResponseException as error:
-            raise NotTaken(f"SMTP {error.smtp_code}") from None
-        except smtplib.SMTPRecipientsRefused:
-            raise NotTaken("SMTP: no recipient was taken") from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise NotTaken(words(error)) from None
+            # Whoever was cut off has said half a reply, which may look like one.
+            raise NotTaken(TIMEOUT if time.monotonic() - began >= timeout_s else _why(error)) from None
 
     return Receiver(NAME, tell)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"SMTP {error.smtp_code}"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "SMTP: no recipient was taken"
+    return words(error)
 
 
 def message(told: Breach, *, sender: str, recipients: str) -> EmailMessage:
@@ -102,13 +124,26 @@ def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
         connected: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, timeout=timeout_s, context=context)
     else:
         connected = smtplib.SMTP(to.host, to.port, timeout=timeout_s)
-    with connected as session:
-        # To a relay on this machine, whose certificate nobody has signed, only a password needs protection.
-        if not to.at_once and (to.user is not None or not to.is_here):
+    with closing(connected) as session, cut_after(_wire(session), timeout_s):
+        if to.needs_tls and not to.at_once:
             session.ehlo()
             if not session.has_extn("starttls"):
                 raise NotTaken("SMTP: the server offers no STARTTLS")
             session.starttls(context=context)
         if to.user is not None:
             session.login(to.user, to.password)
-        session.send_message(mail)
+        refused = session.send_message(mail)
+        # It has the mail. Whatever it answers now, or does not, would only send it again.
+        with suppress(smtplib.SMTPException, OSError):
+            _wire(session).settimeout(_GOODBYE_S)
+            session.quit()
+    if refused:
+        log.warning(
+            "alerts: the mail server refused some recipients", extra={"receiver": NAME, "count": len(refused)}
+        )
+
+
+def _wire(session: smtplib.SMTP) -> socket.socket:
+    if session.sock is None:
+        raise ConnectionError
+    return session.sock

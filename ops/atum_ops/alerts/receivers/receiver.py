@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 10.0
 """How long a receiver may take, altogether."""
 
+TIMEOUT: Final = "timeout"
+"""Said of whoever took longer."""
+
 Tell: TypeAlias = "Callable[[Breach], object]"
 """Gives a notice to a receiver, and returns once it was taken. What it returns is ignored; whatever it raises is a failure."""
 
@@ -55,5 +58,5 @@ _KINDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ssl.SSLError, "TLS: the certificate or the protocol is not good"),
     (ConnectionRefusedError, "connection refused"),
     (ConnectionError, "the connection broke"),
-    (TimeoutError, "timeout"),
+    (TimeoutError, TIMEOUT),
 )
