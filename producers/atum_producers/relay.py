@@ -104,7 +104,10 @@ class Relay:
             opened=self._metering.opened,
         )
         self._heart = Heartbeat(
-            settings.database_url.get_secret_value(), "relay", broker=lambda: self._publisher.standing.value
+            settings.database_url.get_secret_value(),
+            "relay",
+            broker=lambda: self._publisher.standing.value,
+            lanes=names,
         )
         self._sweeper = Sweeper(settings, self._publisher, self._stopping, reached, self._metering.swept)
 

@@ -34,6 +34,7 @@ _PARTITIONS_S: Final = 3600.0
 _RECONNECT_S: Final = 0.5
 _AT_ONCE: Final = 500
 _ROUNDS: Final = 4
+_ADOPTED_S: Final = 10.0
 
 
 def _unheard(swept: sweep_store.Swept) -> None:
@@ -42,7 +43,7 @@ def _unheard(swept: sweep_store.Swept) -> None:
 
 
 class Sweeper(threading.Thread):
-    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters.
+    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters, adopts lanes.
 
     `swept` is told what each round came to; it must not raise.
     """
@@ -68,7 +69,7 @@ class Sweeper(threading.Thread):
         self._last_sweep = self._last_partitions = float("-inf")
 
     def orphaned_lanes(self) -> tuple[str, ...]:
-        """Lanes with waiting mail that the settings no longer know; the first lane takes their mail."""
+        """Lanes with waiting mail that the settings no longer know and nobody paused; the first lane takes their mail."""
         return self._orphaned
 
     def run(self) -> None:
@@ -140,12 +141,19 @@ class Sweeper(threading.Thread):
             log.warning(
                 "sweeper: batches have no recorded answer and are unknown now", extra={"count": swept.unknown}
             )
-        known = set(self._settings.lane_names)
-        self._orphaned = tuple(lane for lane in store.lanes_waiting(connection) if lane not in known)
+        self._adopt(connection)
         if self._publisher.connected:
             self._repeat_tickets(connection)
             self._publish_dead_letters(connection)
             self._publish_tasks(connection)
+
+    def _adopt(self, connection: Connection) -> None:
+        """Let the first lane have what the settings no longer know a lane for."""
+        known = self._settings.lane_names
+        self._orphaned = tuple(store.lanes_orphaned(connection, known))
+        adopted = store.adopt(connection, known, after_s=_ADOPTED_S, limit=_AT_ONCE)
+        if adopted:
+            log.warning("sweeper: batches of removed lanes go on in the first one", extra={"count": adopted})
 
     def _repeat_tickets(self, connection: Connection) -> None:
         every = self._publisher.connections != self._connections_seen
