@@ -13,7 +13,6 @@ from atum_schema.fallback import SMTP
 from atum_schema.flow_allowance import allowance, issued, spends
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -338,45 +337,18 @@ def _count(connection: Connection, statement: Any) -> int:
     return int(row[0]) if row else 0
 
 
-# One index probe per lane instead of a walk over the backlog. Stop means stop, for the mail of a removed lane too.
-LANES_ORPHANED = """
+# One index probe per lane instead of a walk over the backlog.
+LANES_WAITING = """
 WITH RECURSIVE lanes AS (
     SELECT min(lane) AS lane FROM atum.ready
     UNION ALL
     SELECT (SELECT min(r.lane) FROM atum.ready r WHERE r.lane > lanes.lane) FROM lanes WHERE lanes.lane IS NOT NULL
 )
-SELECT lane FROM lanes
-WHERE lane <> ALL(%(known)s)
-      AND NOT EXISTS (SELECT FROM atum.flow f WHERE f.lane = lanes.lane AND f.paused_by IS NOT NULL)
+SELECT lane FROM lanes WHERE lane IS NOT NULL
 """
 
 
-def lanes_orphaned(connection: Connection, known: Sequence[str]) -> list[str]:
-    """Give the lanes that have mail waiting, that are not `known`, and that nobody has paused."""
+def lanes_waiting(connection: Connection) -> list[str]:
+    """Give the lanes that have mail waiting, known to the settings or not."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        return [row[0] for row in cursor.execute(LANES_ORPHANED, {"known": list(known)})]
-
-
-# No worker takes tickets of a lane that was removed, nor pulls them. Another relay may still know the lane and have
-# workers for it: they get some seconds.
-ADOPT = """
-WITH left_over AS (
-    SELECT id FROM atum.batch
-    WHERE state = 'issued' AND lane <> ALL(%(known)s)
-          AND NOT EXISTS (SELECT FROM atum.flow f WHERE f.lane = batch.lane AND f.paused_by IS NOT NULL)
-          AND issued_at < clock_timestamp() - make_interval(secs => %(after_s)s)
-    ORDER BY id LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE atum.batch b SET lane = %(first)s, publish_after = clock_timestamp()
-FROM left_over WHERE b.id = left_over.id
-"""
-
-
-def adopt(connection: Connection, known: Sequence[str], *, after_s: float, limit: int) -> int:
-    """Put batches that were issued so long ago in lanes that are not `known` into the first one; give how many.
-
-    Their tickets are due at once.
-    """
-    values = {"known": list(known), "first": known[0], "after_s": after_s, "limit": limit}
-    return connection.execute(ADOPT, values).rowcount
+        return [row[0] for row in cursor.execute(LANES_WAITING)]

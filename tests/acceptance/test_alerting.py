@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
+from tests.intaking import document, publish, take_rejected
 from tests.nodes import eventually, private_rabbit
 from tests.system import letters
 from tests.watched import COOLDOWN_S, Notice, Watched
@@ -291,6 +292,14 @@ def test_a_receiver_that_refuses_notices_is_told_to_another_one(watched: Watched
         drain(watched)
 
     is_told_once_a_cooldown(watched, "AtumAlertDeliveryFailing", end)
+
+
+def test_jobs_that_nobody_takes_and_those_that_were_refused_are_told(
+    watched: Watched, rabbit: RabbitNode
+) -> None:
+    publish(rabbit.url, [document(1), b"no mail"])
+    is_told_once_a_cooldown(watched, "AtumNoIntake", lambda: watched.run("intake"))
+    is_told(watched, "AtumJobsRejected", TICKET, lambda: take_rejected(rabbit.url, 1))
 
 
 def test_a_database_that_cannot_be_read_is_told(watched: Watched) -> None:

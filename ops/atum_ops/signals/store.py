@@ -15,6 +15,7 @@ from atum_ops.signals.snapshot import (
     PERIODS,
     LaneSignal,
     PartSignal,
+    QueueSignal,
     Snapshot,
     TaskSignal,
     Waiting,
@@ -37,6 +38,7 @@ _ENDS: Final = frozenset(status.value for status in ENDED)
 _PROVEN: Final = frozenset(status.value for status in PROVEN)
 _MOVED_INTO: Final = frozenset(FIXED["result"]) - {"finished", "sent"}
 _PARTS: Final = FIXED["part"]
+_FRESH_S: Final = 60.0
 
 
 def read(connection: Connection, settings: Settings) -> Snapshot:
@@ -60,6 +62,7 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
             return Snapshot(
                 at=at,
                 lanes=lanes,
+                orphaned=_orphaned(lanes, cursor.execute(SERVED, {"alive_s": ALIVE_S}).fetchall()),
                 windows=tuple(_window(row, waited_for) for row in flow_store.read(connection)),
                 held=held,
                 unknown=unknown,
@@ -83,6 +86,12 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
                 suppressed=events[4],
                 parts=_parts(connection),
                 brokers=dict(cursor.execute(BROKERS, {"alive_s": ALIVE_S}).fetchall()),
+                queues={
+                    name: QueueSignal(messages, consumers)
+                    for name, messages, consumers in cursor.execute(
+                        QUEUES, {"queues": list(FIXED["queue"]), "fresh_s": _FRESH_S}
+                    )
+                },
                 heartbeat_at=next((task.ended_at for task in tasks if task.name == Task.ADD_UP.value), None),
                 tasks=tasks,
                 thresholds=thresholds(settings),
@@ -274,6 +283,25 @@ BROKERS: Final = """
 SELECT broker, count(*) FROM atum.part
 WHERE broker IS NOT NULL AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
 GROUP BY broker
+"""
+
+
+SERVED: Final = """
+SELECT DISTINCT unnest(lanes) AS lane FROM atum.part
+WHERE kind = 'relay' AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
+"""
+
+
+def _orphaned(lanes: Iterable[LaneSignal], served: Iterable[tuple[str]]) -> dict[str, int]:
+    """Count the mails of lanes that nobody serves; those that are unknown are settled whatever their lane is."""
+    names = {name for (name,) in served}
+    waiting = {lane.lane: lane.backlog + lane.later for lane in lanes if lane.lane not in names}
+    return {name: number for name, number in waiting.items() if number} if names else {}
+
+
+QUEUES: Final = """
+SELECT name, messages, consumers FROM atum.broker_queue
+WHERE name = ANY(%(queues)s) AND looked_at > clock_timestamp() - make_interval(secs => %(fresh_s)s)
 """
 
 
