@@ -27,7 +27,8 @@ EVERY_S: Final = 5.0
 
 _HEARTBEAT_S: Final = 30
 _ANSWER_S: Final = 5.0
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 0.2
+_END_S: Final = 1.0
 _NOT_FOUND: Final = 404
 
 
@@ -56,8 +57,10 @@ class Depths(threading.Thread):
         self._seen: list[Depth] = []
 
     def stop(self) -> None:
-        """Ask the thread to end."""
+        """End the thread; RabbitMQ is not waited for."""
         self._stopping.set()
+        if self.is_alive():
+            self.join(_END_S)
 
     def take(self) -> list[Depth]:
         """Take what was seen since the last call: of each queue the last look, or nothing. From any thread."""

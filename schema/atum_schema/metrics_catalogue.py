@@ -261,9 +261,17 @@ EXPORTER_SUCCESS: Final = _gauge(
 )
 
 # Exporter: of the whole system, from Postgres. Left out while it cannot be read.
-DUE: Final = _gauge("due_mails", "Mails that are due and wait for a batch.", EXPORTER, "lane")
+DUE: Final = _gauge(
+    "due_mails",
+    "Mails that are due and wait for a batch; of more than 100,000 in a lane only so many are counted.",
+    EXPORTER,
+    "lane",
+)
 LATER: Final = _gauge(
-    "later_mails", "Mails that wait for their time: scheduled or retrying.", EXPORTER, "lane"
+    "later_mails",
+    "Mails that wait for their time: scheduled or retrying; of more than 100,000 in a lane only so many are counted.",
+    EXPORTER,
+    "lane",
 )
 SENDING: Final = _gauge(
     "sending_mails", "Mails in batches that are issued, claimed or posting.", EXPORTER, "lane"

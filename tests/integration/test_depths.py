@@ -56,7 +56,6 @@ def test_whoever_may_do_nothing_can_look(rabbit_node: RabbitNode, amqp_url: str)
         depths.start()
         assert eventually(lambda: depths.take() == [Depth("no.such.queue", 0, 0), Depth(JOBS, 1, 0)])
         depths.stop()
-        depths.join(5)
         assert not depths.is_alive()
     finally:
         rabbit_node.rabbitmqctl("delete_user", "onlooker")
