@@ -25,6 +25,19 @@ SELECT id, gen_random_uuid(), gen_random_uuid(), 'accepted', false, now(), now()
 """
 
 
+PILE: Final = """
+INSERT INTO atum.ready (mail_id, lane, due_at, size)
+SELECT gen_random_uuid(), %(lane)s, now() - make_interval(secs => %(since_s)s) + make_interval(secs => 0.001 * n), 2000
+FROM generate_series(1, %(number)s::bigint) AS n
+"""
+
+
+def pile_up(url: str, number: int, *, lane: str, since_s: float) -> None:
+    """Let so many mails wait in a lane, one per millisecond from so long ago on; only their owners' rows are made."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(PILE, {"number": number, "lane": lane, "since_s": since_s})
+
+
 def fill(url: str, number: int) -> None:
     """Put so many mails that have gone into the log, one per millisecond up to now."""
     with psycopg.connect(url, autocommit=True) as connection:

@@ -163,9 +163,9 @@ class System:
         """Make another application's mailer; the caller closes it."""
         return Mailer(client=client, settings=self.load(**overrides))
 
-    def start_relay(self) -> Part:
-        """Start one more relay and wait until it serves."""
-        return self.await_output(self._start_relay(), "serving")
+    def start_relay(self, **settings: str) -> Part:
+        """Start one more relay, with `settings` on top, and wait until it serves."""
+        return self.await_output(self._start_relay(**settings), "serving")
 
     def start_worker(self, **settings: str) -> Part:
         """Start one more worker, with `settings` on top, and wait until it serves."""
@@ -295,8 +295,8 @@ class System:
             if connection.is_open:
                 connection.close()
 
-    def _start_relay(self) -> Part:
-        return self._launched([sys.executable, "-m", "atum_ops", "relay"], {})
+    def _start_relay(self, **settings: str) -> Part:
+        return self._launched([sys.executable, "-m", "atum_ops", "relay"], settings)
 
     def _start(self, **settings: str) -> Part:
         return self._launched([sys.executable, "-m", "atum_ops", "worker"], settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple, Self
 
 import psycopg
@@ -25,9 +26,12 @@ from tests.system import SETTLED_SOON, Part, System
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from tests.receiving import Received
+
 COOLDOWN_S: Final = 10
 PASSWORD: Final = "a-password-for-tests"
 _INTERVAL_S: Final = 0.5
+_FAILED: Final = "alertmanager_notifications_failed_total[5s]"
 
 # The least of mails is small, so that few are needed; the ages are the least that may be set.
 SETTINGS: Final = {
@@ -62,6 +66,9 @@ class Watched:
     def __init__(self, database_url: str, amqp_url: str) -> None:
         self._database_url = database_url
         self._amqp_url = amqp_url
+        #: The receiver that takes no notices; empty: all take them.
+        self.refusing = ""
+        self._taken: list[Received] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -84,16 +91,20 @@ class Watched:
             self.run("api", "--only", "webhooks")
             self.run("exporter")
             self.register()
-            self._receiver = undo.enter_context(receiver())
+            hook = undo.enter_context(receiver())
+            hook.answer = self._answer
             directory = undo.enter_context(open_directory())
             rules = directory / "rules.yml"
             rules.write_text(hurried_rules(self.rendered("rules")))
             manager = undo.enter_context(
-                private_alertmanager(hurried_routes(self.rendered("alertmanager"), self._receiver.url))
+                private_alertmanager(hurried_routes(self.rendered("alertmanager"), hook.url))
             )
             self.prometheus = undo.enter_context(
                 private_prometheus(
-                    targets={"atum-mailer-exporter": [f"127.0.0.1:{exporter}"]},
+                    targets={
+                        "atum-mailer-exporter": [f"127.0.0.1:{exporter}"],
+                        "alertmanager": [manager.url.removeprefix("http://")],
+                    },
                     rules=[rules],
                     alertmanager=manager.url,
                     interval_s=_INTERVAL_S,
@@ -128,11 +139,15 @@ class Watched:
         """Have the provider tell the endpoint what becomes of mails, with this password."""
         self.system.simulator.register_webhook(self.webhook_url, basic=("postmark", password))
 
+    def _answer(self, notices: Received) -> int:
+        if notices.path.rpartition("/")[2] == self.refusing:
+            return HTTPStatus.FORBIDDEN
+        self._taken.append(notices)
+        return HTTPStatus.OK
+
     def notices(self, alert: str) -> list[Notice]:
-        """Give what the receiver was told of an alert, in order."""
-        return [
-            notice for one in self._receiver.received for notice in _notices(one) if notice.alert == alert
-        ]
+        """Give what receivers took of an alert, in order."""
+        return [notice for one in self._taken for notice in _notices(one) if notice.alert == alert]
 
     def await_notice(self, alert: str, status: str, *, number: int = 1, seconds: float = 120) -> Notice:
         """Wait until the receiver was told this so many times; give the last of them."""
@@ -184,7 +199,7 @@ class Watched:
         )
 
 
-def _notices(received: Any) -> list[Notice]:
+def _notices(received: Received) -> list[Notice]:
     path = received.path.rpartition("/")[2]
     return [
         Notice(
@@ -203,6 +218,8 @@ def hurried_rules(text: str) -> str:
                 rule["for"] = "1s"
             if "keep_firing_for" in rule:
                 rule["keep_firing_for"] = f"{COOLDOWN_S}s"
+            # What Alertmanager could not tell is over as soon.
+            rule["expr"] = rule["expr"].replace("alertmanager_notifications_failed_total[15m]", _FAILED)
     return str(yaml.safe_dump(document))
 
 

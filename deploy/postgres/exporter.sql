@@ -39,7 +39,7 @@ GRANT SELECT ON atum.flow TO atum_exporter;
 -- Counters.
 GRANT SELECT ON atum.transitions, atum.transition_totals, atum.tally TO atum_exporter;
 -- Processes and tasks.
-GRANT SELECT ON atum.part TO atum_exporter;
+GRANT SELECT ON atum.part, atum.broker_queue TO atum_exporter;
 GRANT SELECT (id, name, due_at, lease_until, ended_at, failure) ON atum.maintenance TO atum_exporter;
 -- Settings that operators change; there is never a secret among them.
 GRANT SELECT (name, value) ON atum.setting TO atum_exporter;

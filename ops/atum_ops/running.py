@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from atum_ops import running_store
-from atum_producers import relay_store
+from atum_producers import lanes_store, relay_store
 from atum_producers.fallback_store import STATEMENTS
 from atum_schema import database, flow_store, restore
 from atum_schema.fallback import primary_takes
@@ -218,8 +218,7 @@ class Runner:
         names = [lane]
         if first and lane == configured.lane_names[0]:
             # As the relay does: what waits in a lane that was removed goes with the first one.
-            waiting = relay_store.lanes_waiting(connection)
-            names += [name for name in waiting if name not in configured.lane_names]
+            names += lanes_store.lanes_orphaned(connection, configured.lane_names)
         flow_store.add(
             connection,
             lane=lane,

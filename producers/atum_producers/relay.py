@@ -1,7 +1,7 @@
 """The relay: moves due mail into batches, and their tickets to RabbitMQ.
 
-Three threads that never wait for each other: this one issues, the publisher talks to RabbitMQ, the sweeper
-brings back what got lost. All state is in Postgres, so any number of relays may run and any may be killed.
+Threads that never wait for each other: this one issues, the publisher talks to RabbitMQ, the sweeper brings back what got
+lost, and one looks how long the queues are that only RabbitMQ knows. All state is in Postgres, so any number of relays may run and any may be killed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from atum_producers import relay_store as store
+from atum_producers.depths import Depths
 from atum_producers.fallback_store import STATEMENTS
 from atum_producers.metering import RelayMetering
 from atum_producers.publisher import Publisher
@@ -104,9 +105,15 @@ class Relay:
             opened=self._metering.opened,
         )
         self._heart = Heartbeat(
-            settings.database_url.get_secret_value(), "relay", broker=lambda: self._publisher.standing.value
+            settings.database_url.get_secret_value(),
+            "relay",
+            broker=lambda: self._publisher.standing.value,
+            lanes=names,
         )
-        self._sweeper = Sweeper(settings, self._publisher, self._stopping, reached, self._metering.swept)
+        self._depths = Depths(settings.need_amqp_url(), queues=topology.UNSEEN)
+        self._sweeper = Sweeper(
+            settings, self._publisher, self._stopping, reached, self._metering.swept, self._depths.take
+        )
 
     def stop(self) -> None:
         """Ask the relay to stop; safe from a signal handler. `run` returns within a poll interval."""
@@ -121,12 +128,14 @@ class Relay:
     def _run(self) -> None:
         self._publisher.start()
         self._sweeper.start()
+        self._depths.start()
         self._heart.start()
         try:
             while not self._stopping.is_set():
                 self._serve_one_connection()
         finally:
             self._stopping.set()
+            self._depths.stop()
             self._sweeper.join()
             self._publisher.stop()
             self._heart.close()

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import psycopg
 
+from atum_producers import depths_store, lanes_store, sweep_store
 from atum_producers import relay_store as store
-from atum_producers import sweep_store
 from atum_schema import database, formats, maintenance, restore, traces
 from atum_schema.restore import Watch
 from atum_schema.script import run
@@ -19,8 +19,9 @@ from atum_schema.seldom import Seldom
 from atum_schema.steps import Reached, Step, go_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from atum_producers.depths import Depth
     from atum_producers.publisher import Publisher
     from atum_schema.database import Connection
     from atum_schema.settings import Settings
@@ -34,6 +35,7 @@ _PARTITIONS_S: Final = 3600.0
 _RECONNECT_S: Final = 0.5
 _AT_ONCE: Final = 500
 _ROUNDS: Final = 4
+_ADOPTED_S: Final = 10.0
 
 
 def _unheard(swept: sweep_store.Swept) -> None:
@@ -42,9 +44,10 @@ def _unheard(swept: sweep_store.Swept) -> None:
 
 
 class Sweeper(threading.Thread):
-    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters.
+    """Notes confirms, repeats tickets, frees expired claims, gives up expired postings, publishes dead letters, adopts lanes.
 
-    `swept` is told what each round came to; it must not raise.
+    `swept` is told what each round came to; it must not raise. `depths` gives what was seen of queues since it was last
+    asked, to be noted.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Sweeper(threading.Thread):
         stopping: threading.Event,
         reached: Reached = go_on,
         swept: Callable[[sweep_store.Swept], None] = _unheard,
+        depths: Callable[[], Sequence[Depth]] = tuple,
     ) -> None:
         super().__init__(name="atum-sweeper", daemon=True)
         self._settings = settings
@@ -62,13 +66,14 @@ class Sweeper(threading.Thread):
         self._stopping = stopping
         self._reached = reached
         self._swept = swept
+        self._depths = depths
         self._complaints = Seldom()
         self._orphaned: tuple[str, ...] = ()
         self._connections_seen = 0
         self._last_sweep = self._last_partitions = float("-inf")
 
     def orphaned_lanes(self) -> tuple[str, ...]:
-        """Lanes with waiting mail that the settings no longer know; the first lane takes their mail."""
+        """Lanes with waiting mail that the settings no longer know and nobody paused; the first lane takes their mail."""
         return self._orphaned
 
     def run(self) -> None:
@@ -140,12 +145,21 @@ class Sweeper(threading.Thread):
             log.warning(
                 "sweeper: batches have no recorded answer and are unknown now", extra={"count": swept.unknown}
             )
-        known = set(self._settings.lane_names)
-        self._orphaned = tuple(lane for lane in store.lanes_waiting(connection) if lane not in known)
+        self._adopt(connection)
+        if depths := self._depths():
+            depths_store.note(connection, depths)
         if self._publisher.connected:
             self._repeat_tickets(connection)
             self._publish_dead_letters(connection)
             self._publish_tasks(connection)
+
+    def _adopt(self, connection: Connection) -> None:
+        """Let the first lane have what the settings no longer know a lane for."""
+        known = self._settings.lane_names
+        self._orphaned = tuple(lanes_store.lanes_orphaned(connection, known))
+        adopted = lanes_store.adopt(connection, known, after_s=_ADOPTED_S, limit=_AT_ONCE)
+        if adopted:
+            log.warning("sweeper: batches of removed lanes go on in the first one", extra={"count": adopted})
 
     def _repeat_tickets(self, connection: Connection) -> None:
         every = self._publisher.connections != self._connections_seen

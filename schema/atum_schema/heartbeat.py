@@ -21,7 +21,7 @@ from atum_schema import database, traces
 from atum_schema.seldom import Seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from atum_schema.database import Connection
@@ -34,11 +34,12 @@ EVERY_S: Final = 5.0
 _GOOD_BYE_S: Final = 2
 
 BEAT: Final = """
-INSERT INTO atum.part AS p (id, kind, name, version, worked_at, broker)
-VALUES (%(id)s, %(kind)s, %(name)s, %(version)s, clock_timestamp() - make_interval(secs => %(idle_s)s), %(broker)s)
+INSERT INTO atum.part AS p (id, kind, name, version, worked_at, broker, lanes)
+VALUES (%(id)s, %(kind)s, %(name)s, %(version)s, clock_timestamp() - make_interval(secs => %(idle_s)s), %(broker)s,
+        %(lanes)s)
 ON CONFLICT (id) DO UPDATE
 SET seen_at = clock_timestamp(), worked_at = greatest(p.worked_at, excluded.worked_at), ended_at = NULL,
-    broker = excluded.broker
+    broker = excluded.broker, lanes = excluded.lanes
 """
 
 GOOD_BYE: Final = (
@@ -62,7 +63,8 @@ class Heartbeat(threading.Thread):
     """Says every few seconds that this process is at work, and when it last got something done; says good-bye at the end.
 
     A context manager: it starts, and ends by `close`. `kind` is `relay`, `worker`, `intake`, `api` or `webhooks`. `broker`
-    says how the process fares with RabbitMQ: `connected`, `blocked` or `away`; None where it does not talk to it.
+    says how the process fares with RabbitMQ: `connected`, `blocked` or `away`; None where it does not talk to it. `lanes` are
+    those that it serves.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class Heartbeat(threading.Thread):
         *,
         every_s: float = EVERY_S,
         broker: Callable[[], str | None] = lambda: None,
+        lanes: Sequence[str] = (),
     ) -> None:
         super().__init__(name="atum-heartbeat", daemon=True)
         self._url = database_url
         self._kind = kind
         self._every_s = every_s
         self._broker = broker
+        self._lanes = list(lanes)
         self._name = process_name()
         self._version = version("atum-mailer")
         self._id = uuid.uuid4()
@@ -133,5 +137,6 @@ class Heartbeat(threading.Thread):
             "version": self._version,
             "idle_s": None if worked is None else time.monotonic() - worked,
             "broker": self._broker(),
+            "lanes": self._lanes,
         }
         connection.execute(BEAT, values)

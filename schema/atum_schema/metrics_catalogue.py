@@ -81,6 +81,7 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "inbox_state": ("new", "parked"),
     "part": ("relay", "intake", "worker", "api", "webhooks"),
     "broker_state": ("connected", "blocked", "away"),
+    "queue": ("mail.intake", "mail.rejected"),
     "setting": (
         "failure_rate_threshold",
         "failure_rate_critical_threshold",
@@ -260,14 +261,28 @@ EXPORTER_SUCCESS: Final = _gauge(
 )
 
 # Exporter: of the whole system, from Postgres. Left out while it cannot be read.
-DUE: Final = _gauge("due_mails", "Mails that are due and wait for a batch.", EXPORTER, "lane")
+DUE: Final = _gauge(
+    "due_mails",
+    "Mails that are due and wait for a batch; of more than 100,000 in a lane only so many are counted.",
+    EXPORTER,
+    "lane",
+)
 LATER: Final = _gauge(
-    "later_mails", "Mails that wait for their time: scheduled or retrying.", EXPORTER, "lane"
+    "later_mails",
+    "Mails that wait for their time: scheduled or retrying; of more than 100,000 in a lane only so many are counted.",
+    EXPORTER,
+    "lane",
 )
 SENDING: Final = _gauge(
     "sending_mails", "Mails in batches that are issued, claimed or posting.", EXPORTER, "lane"
 )
 BACKLOG: Final = _gauge("backlog_mails", "Mails that are due or sending: the backlog.", EXPORTER, "lane")
+ORPHANED: Final = _gauge(
+    "orphaned_mails",
+    "Mails due, later or sending in a lane that no relay at work serves, since ATUM_LANES does not name it any more; 0 while none is at work.",
+    EXPORTER,
+    "lane",
+)
 OLDEST: Final = _gauge(
     "oldest_due_timestamp_seconds",
     "Since when the oldest mail of the backlog has been due or sending; 0: there is none.",
@@ -420,6 +435,18 @@ PARTS_VANISHED: Final = _gauge(
 )
 PARTS_BROKER: Final = _gauge(
     "parts_broker", "Processes at work, by how they fare with RabbitMQ.", EXPORTER, "broker_state"
+)
+QUEUE_MESSAGES: Final = _gauge(
+    "broker_queue_messages",
+    "Messages that wait in a queue of RabbitMQ, as relays see it; 0 while none can ask.",
+    EXPORTER,
+    "queue",
+)
+QUEUE_CONSUMERS: Final = _gauge(
+    "broker_queue_consumers",
+    "Consumers of a queue of RabbitMQ, as relays see it; 0 while none can ask.",
+    EXPORTER,
+    "queue",
 )
 HEARTBEAT: Final = _gauge(
     "heartbeat_last_completed_timestamp_seconds",

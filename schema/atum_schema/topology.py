@@ -30,6 +30,9 @@ INTAKE: Final = "mail.intake"
 REJECTED: Final = "mail.rejected"
 """Jobs that are no valid mail, with the reason in their headers; nobody consumes it, no TTL."""
 
+UNSEEN: Final = (INTAKE, REJECTED)
+"""Queues that hold what Postgres does not know: relays look how long they are."""
+
 ARGUMENTS: Final[dict[str, str | int]] = {"x-queue-type": "quorum"}
 """Arguments of every queue. No TTL, no length limit and no delivery limit: nothing is ever dropped."""
 

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
-from tests.nodes import eventually
+from tests.intaking import document, publish, take_rejected
+from tests.nodes import eventually, private_rabbit
 from tests.system import letters
 from tests.watched import COOLDOWN_S, Notice, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.nodes import Databases, VirtualHosts
+    from atum_ops.stack.rabbit import RabbitNode
+    from tests.nodes import Databases
 
 PAGE: Final = "atum-mailer-page"
 TICKET: Final = "atum-mailer-ticket"
@@ -27,8 +29,15 @@ WINDOWS: Final = "SELECT bool_and(state = 'open') FROM atum.flow"
 
 
 @pytest.fixture(scope="module")
-def watched(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Watched]:
-    with databases.fresh() as url, Watched(url, virtual_hosts.fresh()) as one:
+def rabbit() -> Iterator[RabbitNode]:
+    """A RabbitMQ for this module alone, to block."""
+    with private_rabbit() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def watched(databases: Databases, rabbit: RabbitNode) -> Iterator[Watched]:
+    with databases.fresh() as url, Watched(url, rabbit.url) as one:
         yield one
 
 
@@ -40,6 +49,7 @@ def _as_if_nothing_had_been(watched: Watched) -> Iterator[None]:
         watched.worker = watched.system.start_worker()
     watched.system.simulator.set_faults(FaultPlan())
     watched.system.simulator.set_fates(None)
+    watched.refusing = ""
     register(watched)
     if watched.query(PAUSED) != [(0,)]:
         watched.order("queue", "resume", "transactional")
@@ -248,6 +258,51 @@ def test_no_worker_is_told(watched: Watched) -> None:
     assert watched.is_met("AtumPartVanished")
     assert watched.notices("AtumPartVanished") == before
     is_told(watched, "AtumNoWorker", PAGE, start)
+
+
+def is_told_once_a_cooldown(watched: Watched, name: str, end: Callable[[], object]) -> None:
+    """Assert that a critical alert that was caused is told, never sooner again than after the cooldown, and its end once."""
+    past = len(watched.notices(name))
+    is_told(watched, name, PAGE, end)
+    *firing, last = watched.notices(name)[past:]
+    assert last.status == "resolved"
+    assert {notice.status for notice in firing} == {"firing"}
+    assert all(two.at - one.at >= COOLDOWN_S - 0.5 for one, two in itertools.pairwise(firing))
+
+
+def test_an_alarm_of_the_broker_is_told(watched: Watched, rabbit: RabbitNode) -> None:
+    rabbit.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+    # Who publishes during an alarm learns of it; the mail itself leaves without the broker.
+    watched.system.mailer.enqueue(letters(1, name="alarm"))
+    is_told_once_a_cooldown(
+        watched,
+        "AtumBrokerAlarm",
+        lambda: rabbit.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1GB"),
+    )
+
+
+def test_a_receiver_that_refuses_notices_is_told_to_another_one(watched: Watched) -> None:
+    untold = "AtumBacklogHigh"
+    past = len(watched.notices(untold))
+    watched.refusing = TICKET
+    pile_up(watched)
+
+    def end() -> None:
+        assert watched.notices(untold)[past:] == []
+        watched.refusing = ""
+        # What it refused is offered to it again, and it takes it now.
+        watched.await_notice(untold, "firing", number=past + 1)
+        drain(watched)
+
+    is_told_once_a_cooldown(watched, "AtumAlertDeliveryFailing", end)
+
+
+def test_jobs_that_nobody_takes_and_those_that_were_refused_are_told(
+    watched: Watched, rabbit: RabbitNode
+) -> None:
+    publish(rabbit.url, [document(1), b"no mail"])
+    is_told_once_a_cooldown(watched, "AtumNoIntake", lambda: watched.run("intake"))
+    is_told(watched, "AtumJobsRejected", TICKET, lambda: take_rejected(rabbit.url, 1))
 
 
 def test_a_database_that_cannot_be_read_is_told(watched: Watched) -> None:

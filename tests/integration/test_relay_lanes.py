@@ -30,6 +30,48 @@ def test_mail_of_a_removed_lane_travels_in_the_first_one(database_url: str, amqp
         system.check(sent=3)
 
 
+def test_batches_that_were_issued_in_a_lane_that_is_removed_then_travel_in_the_first_one(
+    database_url: str, amqp_url: str
+) -> None:
+    with System(
+        database_url=database_url, amqp_url=amqp_url, relays=0, settings={"ATUM_BATCH_MAILS": "2"}
+    ) as system:
+        relay = system.start_relay(ATUM_LANES="transactional,newsletter")
+        with system.new_mailer(lanes="transactional,newsletter") as old:
+            ids = old.enqueue(letters(3, lane="newsletter"))
+        # No worker here serves that lane: the batches are issued, and their tickets are in a queue that nobody reads.
+        assert eventually(
+            lambda: system.query("SELECT lane, count(*) FROM atum.batch GROUP BY lane") == [("newsletter", 2)]
+        )
+        relay.kill()
+        system.start_relay()
+        system.settled(30)
+        assert system.copies(ids) == [1] * 3
+        system.check(sent=3)
+
+
+def test_mail_of_a_removed_lane_that_a_person_paused_waits_until_it_is_resumed(
+    database_url: str, amqp_url: str
+) -> None:
+    with (
+        System(database_url=database_url, amqp_url=amqp_url, relays=0) as system,
+        system.new_mailer(lanes="transactional,newsletter") as old,
+    ):
+        system.query(
+            "INSERT INTO atum.flow (lane, account, size, ceiling, state, reason, paused_by)"
+            " VALUES ('newsletter', 'default', 4, 32, 'paused', 'wrong prices', 'jane') RETURNING lane"
+        )
+        ids = old.enqueue(letters(3, lane="newsletter"))
+        system.start_relay()
+        other = system.mailer.enqueue(letters(1, name="other")[0])
+        assert system.mailer.wait(other, timeout=10).status == "sent"
+        # A sweep, and then some.
+        assert not eventually(lambda: system.waiting() < 3, seconds=2.5)
+        system.query("UPDATE atum.flow SET state = 'open', reason = NULL, paused_by = NULL RETURNING lane")
+        system.settled()
+        assert system.copies(ids) == [1] * 3
+
+
 def test_batches_are_bounded_by_count_and_by_bytes(database_url: str, amqp_url: str) -> None:
     with System(
         database_url=database_url,

@@ -63,7 +63,9 @@ def plan(connection: Connection, statement: str) -> list[dict[str, Any]]:
     """Give all nodes of a plan as a reading makes it."""
     with connection.transaction():
         connection.execute(store.PLANNING)
-        ((found,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode()).fetchall()
+        values = {"most": store.MOST} if "%(most)s" in statement else None
+        explained = f"EXPLAIN (FORMAT JSON) {statement}".encode()
+        ((found,),) = connection.execute(explained, values).fetchall()
     nodes: list[dict[str, Any]] = []
     left = [found[0]["Plan"]]
     while left:

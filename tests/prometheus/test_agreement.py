@@ -19,6 +19,7 @@ from atum_ops.signals.snapshot import (
     FAILED,
     LaneSignal,
     PartSignal,
+    QueueSignal,
     Snapshot,
     TaskSignal,
     Waiting,
@@ -80,6 +81,8 @@ def snapshot(chance: Random) -> Snapshot:
         inbox_new=Waiting(few(), time()),
         parts={kind: PartSignal(few(), few(), few()) for kind in FIXED["part"] if few()},
         brokers={state: few() for state in FIXED["broker_state"]},
+        orphaned={lane: few() for lane in _LANES if few()},
+        queues={name: QueueSignal(count(), few()) for name in FIXED["queue"] if few() or few()},
         heartbeat_at=time(),
         tasks=(TaskSignal("add_up", None, bool(few()), bool(few())),),
     )

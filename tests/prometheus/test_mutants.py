@@ -31,6 +31,7 @@ EQUIVALENT = {
     r"AtumWebhookRejecting: \+ → -": "half or more: refused / (refused - stored) is above 0 in the same cases",
     r"AtumTaskFailing: max → sum": _ALL_ZERO,
     r"AtumBrokerDown: max → sum in `and": _ALL_ZERO,
+    r"AtumNoIntake: max → sum in `and": _ALL_ZERO,
     r'AtumBrokerDown: without broker_state of "away"': "where none is connected or blocked, all are away",
     r"AtumAlertDeliveryFailing: sum → max": _ANY,
     r"AtumMuting of AtumProvider\w+: (sum → max|max → sum|by without)": _ANY,

@@ -14,11 +14,13 @@ from atum_ops.alerts.wording import duration, rendered
 from atum_ops.signals.snapshot import (
     LaneSignal,
     PartSignal,
+    QueueSignal,
     Snapshot,
     TaskSignal,
     Waiting,
     WindowSignal,
 )
+from atum_schema.topology import INTAKE, REJECTED
 from tests.alerting import load
 
 AT: Final = 1_800_000_000.0
@@ -67,6 +69,10 @@ def silence(seconds: float, number: int = 20) -> dict[str, Any]:
     return {"webhook_last_at": AT - seconds, "recent": recent("1h", sent=number)}
 
 
+def queued(name: str, messages: int, *, consumers: int = 0) -> dict[str, Any]:
+    return {"queues": {name: QueueSignal(messages, consumers)}}
+
+
 def parts(**kinds: PartSignal) -> dict[str, Any]:
     return {"parts": {"relay": PartSignal(alive=1), "worker": PartSignal(alive=1), **kinds}}
 
@@ -107,6 +113,13 @@ CASES: Final[list[Case]] = [
     ("AtumMailsHeld", {"held": Waiting(1, AT)}, 1.0, {"held": Waiting()}),
     ("AtumDuplicateConfirmed", {"recent_duplicates": {"1h": 1}}, 1.0, {"recent_duplicates": {"6h": 1}}),
     ("AtumBatchesStuck", {"stuck_batches": 1}, 1.0, {"stuck_batches": 0}),
+    ("AtumLaneRemoved", {"orphaned": {"news": 2, "offers": 1}}, 3.0, {"orphaned": {}}),
+    ("AtumNoIntake", queued(INTAKE, 3), 3.0, queued(INTAKE, 3, consumers=1)),
+    ("AtumNoIntake", queued(INTAKE, 1), 1.0, queued(INTAKE, 0)),
+    ("AtumNoIntake", queued(INTAKE, 1), 1.0, queued(REJECTED, 1)),
+    ("AtumJobsWaiting", queued(INTAKE, 100, consumers=1), 100.0, queued(INTAKE, 99)),
+    ("AtumJobsRejected", queued(REJECTED, 1), 1.0, queued(REJECTED, 0)),
+    ("AtumJobsRejected", queued(REJECTED, 2, consumers=1), 2.0, queued(INTAKE, 2)),
     ("AtumProviderDown", window("provider"), 1.0, window(None)),
     ("AtumProviderAuthFailing", window("account"), 1.0, window("provider")),
     ("AtumLaneStopped", window("sender"), 1.0, window("account")),

@@ -14,6 +14,7 @@ from atum_ops.exporter.values import LOOKS
 from atum_ops.signals.snapshot import (
     LaneSignal,
     PartSignal,
+    QueueSignal,
     Snapshot,
     TaskSignal,
     Waiting,
@@ -169,6 +170,8 @@ def test_sums_counts_and_times_are_where_they_belong() -> None:
             webhooks_refused={"credentials": 17},
             suppressed=18,
             brokers={"blocked": 19},
+            orphaned={"news": 20},
+            queues={"mail.rejected": QueueSignal(21, 22)},
             heartbeat_at=AT - 7,
             thresholds={"cooldown_seconds": 3600.0},
         )
@@ -195,6 +198,9 @@ def test_sums_counts_and_times_are_where_they_belong() -> None:
         m.WEBHOOK_REFUSED_TOTAL: (17, {"webhook": "credentials"}),
         m.SUPPRESSED: (18, {}),
         m.PARTS_BROKER: (19, {"broker_state": "blocked"}),
+        m.ORPHANED: (20, {"lane": "news"}),
+        m.QUEUE_MESSAGES: (21, {"queue": "mail.rejected"}),
+        m.QUEUE_CONSUMERS: (22, {"queue": "mail.rejected"}),
         m.HEARTBEAT: (AT - 7, {}),
         m.THRESHOLD: (3600, {"setting": "cooldown_seconds"}),
     }

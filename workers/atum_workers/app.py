@@ -255,7 +255,10 @@ class Runtime(Middleware):
         if self._serves:
             self._show()
         self._heart = Heartbeat(
-            configured.database_url.get_secret_value(), "worker", broker=lambda: self._standing().value
+            configured.database_url.get_secret_value(),
+            "worker",
+            broker=lambda: self._standing().value,
+            lanes=configured.lane_names,
         )
         self._heart.start()
         size = configured.threads * len(configured.lane_names) + RECONCILERS + 2 * MAINTAINERS + REVIVERS + 4

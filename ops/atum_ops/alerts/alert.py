@@ -46,6 +46,7 @@ class Area(StrEnum):
     WEBHOOKS = "webhooks"
     REPUTATION = "reputation"
     BATCHES = "batches"
+    INTAKE = "intake"
     PARTS = "parts"
     TASKS = "tasks"
     BROKER = "broker"

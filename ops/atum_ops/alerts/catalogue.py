@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from atum_ops.alerts import of_mail, of_provider, of_system
+from atum_ops.alerts import of_intake, of_mail, of_provider, of_system
 
 if TYPE_CHECKING:
     from atum_ops.alerts.alert import Alert
@@ -30,6 +30,7 @@ def alerts(settings: Settings) -> tuple[Alert, ...]:
         *of_mail.unsettled(settings),
         *of_provider.provider(),
         *of_provider.way_back(settings),
+        *of_intake.jobs(settings),
         *of_system.processes(),
         *of_system.surroundings(),
         *of_system.alerting(),

@@ -110,6 +110,18 @@ def count_parts(now: Snapshot, count: Callable[[PartSignal], int]) -> float | No
     return sum(map(count, now.parts.values())) or None
 
 
+def in_queue(now: Snapshot, name: str) -> float | None:
+    """Count the messages that wait in a queue of RabbitMQ; None: there is none, or nobody can see it."""
+    queue = now.queues.get(name)
+    return None if queue is None else queue.messages or None
+
+
+def untaken(now: Snapshot, name: str) -> float | None:
+    """Count the messages of a queue that nobody consumes."""
+    queue = now.queues.get(name)
+    return in_queue(now, name) if queue is not None and not queue.consumers else None
+
+
 def broker_away(now: Snapshot) -> float | None:
     """Give how many processes cannot reach RabbitMQ, where none can."""
     away = now.brokers.get("away", 0)

@@ -58,6 +58,18 @@ def processes() -> list[Alert]:
             look=on.of_now(lambda now: on.count_parts(now, lambda part: part.vanished)),
         ),
         Alert(
+            name="AtumLaneRemoved",
+            severity=Severity.WARNING,
+            area=Area.PARTS,
+            summary="Mail of a lane that was removed waits.",
+            description='{{ $value | printf "%.0f" }} mails wait in lanes that no relay serves; the first lane takes them.',
+            expr=f"{q.total(m.ORPHANED)} > 0",
+            for_s=5 * MINUTE,
+            threshold=0,
+            unit="mails",
+            look=on.of_now(lambda now: sum(now.orphaned.values()) or None),
+        ),
+        Alert(
             name="AtumHeartbeatMissed",
             severity=Severity.CRITICAL,
             area=Area.TASKS,

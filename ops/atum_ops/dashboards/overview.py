@@ -243,10 +243,11 @@ def _mail() -> tuple[Panel, ...]:
         ),
         lines(
             "Waiting",
-            "Mails by what they wait for: a batch (due), an answer (sending), their time (later). Due that grows means that sending is too slow or stopped.",
+            "Mails by what they wait for: a batch (due), an answer (sending), their time (later). Due that grows means that sending is too slow or stopped. Those of removed lanes are among them.",
             Query(q.gauge(m.DUE, lane=q.LANE), "due"),
             Query(q.gauge(m.SENDING, lane=q.LANE), "sending"),
             Query(q.gauge(m.LATER, lane=q.LANE), "later"),
+            Query(q.gauge(m.ORPHANED), "in removed lanes"),
             axis="mails",
             width=12,
         ),

@@ -57,6 +57,22 @@ def _in() -> tuple[Panel, ...]:
             width=12,
         ),
         lines(
+            "Jobs in RabbitMQ",
+            "Jobs that wait in mail.intake, the only copy of their mails, and those that lie in mail.rejected until a person looks at them.",
+            Query(q.largest(m.QUEUE_MESSAGES, "queue"), "{{queue}}"),
+            axis="jobs",
+            decimals=0,
+            width=12,
+        ),
+        lines(
+            "Consumers of jobs",
+            "Connections that take jobs out of mail.intake: one for each intake at work. With jobs waiting and 0 for five minutes there is an alert.",
+            Query(q.largest(m.QUEUE_CONSUMERS, "queue"), "{{queue}}"),
+            axis="consumers",
+            decimals=0,
+            width=12,
+        ),
+        lines(
             "Duration of the intake's transactions",
             "How long storing some jobs took. It grows with the jobs in it, and when Postgres is slow to write.",
             Query(q.quantile(0.5, m.JOBS_DURATION), "half are faster"),

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from atum_schema import metrics_catalogue as m
 
 if TYPE_CHECKING:
-    from atum_ops.signals.snapshot import LaneSignal, PartSignal, Snapshot, TaskSignal, WindowSignal
+    from atum_ops.signals.snapshot import (
+        LaneSignal,
+        PartSignal,
+        QueueSignal,
+        Snapshot,
+        TaskSignal,
+        WindowSignal,
+    )
     from atum_schema.metrics_family import Family
 
 Values: TypeAlias = Mapping[tuple[str, ...], float]
@@ -45,6 +52,10 @@ def _by_part(read: Callable[[PartSignal], int]) -> Look:
     return lambda now: {(kind,): read(part) for kind, part in now.parts.items()}
 
 
+def _by_queue(read: Callable[[QueueSignal], int]) -> Look:
+    return lambda now: {(name,): read(queue) for name, queue in now.queues.items()}
+
+
 def _by_task(read: Callable[[TaskSignal], float | None]) -> Look:
     return lambda now: {(task.name,): read(task) or 0 for task in now.tasks}
 
@@ -62,6 +73,7 @@ LOOKS: Final[Mapping[Family, Look]] = {
     m.LATER: _by_lane(lambda lane: lane.later),
     m.SENDING: _by_lane(lambda lane: lane.sending),
     m.BACKLOG: _by_lane(lambda lane: lane.backlog),
+    m.ORPHANED: _by_word(lambda now: now.orphaned),
     m.OLDEST: _by_lane(lambda lane: lane.oldest_at),
     m.UNKNOWN: _by_lane(lambda lane: lane.unknown),
     m.UNKNOWN_OLDEST: _one(lambda now: now.unknown.oldest_at),
@@ -99,6 +111,8 @@ LOOKS: Final[Mapping[Family, Look]] = {
     m.PARTS_STUCK: _by_part(lambda part: part.stuck),
     m.PARTS_VANISHED: _by_part(lambda part: part.vanished),
     m.PARTS_BROKER: _by_word(lambda now: now.brokers),
+    m.QUEUE_MESSAGES: _by_queue(lambda queue: queue.messages),
+    m.QUEUE_CONSUMERS: _by_queue(lambda queue: queue.consumers),
     m.HEARTBEAT: _one(lambda now: now.heartbeat_at),
     m.TASK_ENDED: _by_task(lambda task: task.ended_at),
     m.TASK_FAILING: _by_task(lambda task: task.failing),

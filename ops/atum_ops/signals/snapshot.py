@@ -73,6 +73,14 @@ class PartSignal(NamedTuple):
     vanished: int = 0
 
 
+class QueueSignal(NamedTuple):
+    """A queue of RabbitMQ, as relays see it."""
+
+    #: That wait; not those that a consumer has in hand.
+    messages: int = 0
+    consumers: int = 0
+
+
 class TaskSignal(NamedTuple):
     """A task that is done now and then."""
 
@@ -89,6 +97,8 @@ class Snapshot(NamedTuple):
 
     at: float
     lanes: tuple[LaneSignal, ...] = ()
+    #: Mails due, later or sending by lanes that no relay at work serves; empty while none is at work.
+    orphaned: Mapping[str, int] = {}
     windows: tuple[WindowSignal, ...] = ()
     held: Waiting = Waiting()
     unknown: Waiting = Waiting()
@@ -123,6 +133,8 @@ class Snapshot(NamedTuple):
     parts: Mapping[str, PartSignal] = {}
     #: Processes at work that talk to RabbitMQ, by how they fare with it.
     brokers: Mapping[str, int] = {}
+    #: By name; only those that a relay has looked at within a minute.
+    queues: Mapping[str, QueueSignal] = {}
     heartbeat_at: float | None = None
     tasks: tuple[TaskSignal, ...] = ()
     #: The settings of alerts as they are now, by the word of the `setting` label.

@@ -15,6 +15,7 @@ from atum_ops.signals.snapshot import (
     PERIODS,
     LaneSignal,
     PartSignal,
+    QueueSignal,
     Snapshot,
     TaskSignal,
     Waiting,
@@ -37,6 +38,7 @@ _ENDS: Final = frozenset(status.value for status in ENDED)
 _PROVEN: Final = frozenset(status.value for status in PROVEN)
 _MOVED_INTO: Final = frozenset(FIXED["result"]) - {"finished", "sent"}
 _PARTS: Final = FIXED["part"]
+_FRESH_S: Final = 60.0
 
 
 def read(connection: Connection, settings: Settings) -> Snapshot:
@@ -55,11 +57,12 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
             totals, all_deferrals, all_duplicates = _totals(cursor.execute(TOTALS).fetchall())
             tallies = cursor.execute(TALLIES).fetchall()
             tasks = _tasks(connection, at)
-            lanes = tuple(LaneSignal(*row) for row in cursor.execute(LANES))
+            lanes = tuple(LaneSignal(*row) for row in cursor.execute(LANES, {"most": most(settings)}))
             waited_for = {lane.lane for lane in lanes if lane.backlog or lane.later}
             return Snapshot(
                 at=at,
                 lanes=lanes,
+                orphaned=_orphaned(lanes, cursor.execute(SERVED, {"alive_s": ALIVE_S}).fetchall()),
                 windows=tuple(_window(row, waited_for) for row in flow_store.read(connection)),
                 held=held,
                 unknown=unknown,
@@ -83,6 +86,12 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
                 suppressed=events[4],
                 parts=_parts(connection),
                 brokers=dict(cursor.execute(BROKERS, {"alive_s": ALIVE_S}).fetchall()),
+                queues={
+                    name: QueueSignal(messages, consumers)
+                    for name, messages, consumers in cursor.execute(
+                        QUEUES, {"queues": list(FIXED["queue"]), "fresh_s": _FRESH_S}
+                    )
+                },
                 heartbeat_at=next((task.ended_at for task in tasks if task.name == Task.ADD_UP.value), None),
                 tasks=tasks,
                 thresholds=thresholds(settings),
@@ -101,22 +110,40 @@ PLANNING: Final = (
     "SELECT set_config('enable_sort', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
 )
 
+MOST: Final = 100_000
+"""Mails that are counted in each lane, at most: those that are due, and those that wait for their time. More where a threshold of
+the backlog is higher."""
+
+
+def most(settings: Settings) -> int:
+    """Give how many mails are counted in each lane at most, so that every threshold of the backlog can be reached."""
+    return max(MOST, settings.alert_queue_backlog_threshold, settings.alert_queue_backlog_critical_threshold)
+
+
+# Lane by lane along the index, and no further than `most`: millions of mails that wait must not take the time in which
+# somebody is to be told of them. The order is there for the plan: a bitmap would be made of all of them.
 LANES: Final = """
-WITH waiting AS (
-    SELECT lane, count(*) FILTER (WHERE due_at <= now()) AS due, count(*) FILTER (WHERE due_at > now()) AS later,
-           min(due_at) FILTER (WHERE due_at <= now()) AS oldest
-    FROM atum.ready GROUP BY lane
+WITH RECURSIVE waiting AS (
+    SELECT min(lane) AS lane FROM atum.ready
+    UNION ALL
+    SELECT (SELECT min(r.lane) FROM atum.ready r WHERE r.lane > waiting.lane) FROM waiting WHERE waiting.lane IS NOT NULL
 ), travelling AS (
     SELECT lane, sum(cardinality(mail_ids)) FILTER (WHERE state <> 'unknown') AS sending,
            sum(cardinality(mail_ids)) FILTER (WHERE state = 'unknown') AS unknown,
            min(issued_at) FILTER (WHERE state <> 'unknown') AS oldest
     FROM atum.batch GROUP BY lane
-), known AS (
-    SELECT DISTINCT lane FROM atum.flow
+), lanes AS (
+    SELECT lane FROM waiting WHERE lane IS NOT NULL UNION SELECT lane FROM travelling UNION SELECT lane FROM atum.flow
 )
-SELECT lane, coalesce(w.due, 0), coalesce(w.later, 0), coalesce(t.sending, 0)::bigint,
-       coalesce(t.unknown, 0)::bigint, extract(epoch FROM least(w.oldest, t.oldest))::float8
-FROM waiting w FULL JOIN travelling t USING (lane) FULL JOIN known USING (lane)
+SELECT lane, w.due, w.later, coalesce(t.sending, 0)::bigint, coalesce(t.unknown, 0)::bigint,
+       extract(epoch FROM least(w.oldest, t.oldest))::float8
+FROM lanes LEFT JOIN travelling t USING (lane) CROSS JOIN LATERAL (
+    SELECT (SELECT count(*) FROM (SELECT FROM atum.ready r WHERE r.lane = lanes.lane AND r.due_at <= now()
+                                  ORDER BY r.due_at LIMIT %(most)s) f) AS due,
+           (SELECT count(*) FROM (SELECT FROM atum.ready r WHERE r.lane = lanes.lane AND r.due_at > now()
+                                  ORDER BY r.due_at LIMIT %(most)s) f) AS later,
+           (SELECT min(r.due_at) FROM atum.ready r WHERE r.lane = lanes.lane AND r.due_at <= now()) AS oldest
+) w
 ORDER BY lane
 """
 
@@ -274,6 +301,25 @@ BROKERS: Final = """
 SELECT broker, count(*) FROM atum.part
 WHERE broker IS NOT NULL AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
 GROUP BY broker
+"""
+
+
+SERVED: Final = """
+SELECT DISTINCT unnest(lanes) AS lane FROM atum.part
+WHERE kind = 'relay' AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
+"""
+
+
+def _orphaned(lanes: Iterable[LaneSignal], served: Iterable[tuple[str]]) -> dict[str, int]:
+    """Count the mails of lanes that nobody serves; those that are unknown are settled whatever their lane is."""
+    names = {name for (name,) in served}
+    waiting = {lane.lane: lane.backlog + lane.later for lane in lanes if lane.lane not in names}
+    return {name: number for name, number in waiting.items() if number} if names else {}
+
+
+QUEUES: Final = """
+SELECT name, messages, consumers FROM atum.broker_queue
+WHERE name = ANY(%(queues)s) AND looked_at > clock_timestamp() - make_interval(secs => %(fresh_s)s)
 """
 
 

@@ -20,10 +20,19 @@ SELECT lane, cause, from_status, to_status, reason, number FROM atum.transition_
 UNION ALL
 SELECT lane, cause, from_status, to_status, reason, number::bigint FROM atum.transition;
 
--- How a process fares with RabbitMQ. NULL: it does not talk to it.
+-- How a process fares with RabbitMQ. NULL: it does not talk to it. And the lanes that a relay or worker serves.
 ALTER TABLE atum.part
     ADD COLUMN broker text,
+    ADD COLUMN lanes text[] NOT NULL DEFAULT '{}',
     ADD CONSTRAINT part_broker_known CHECK (broker IN ('connected', 'blocked', 'away'));
+
+-- What relays see of queues of RabbitMQ that nothing in Postgres tells of. Whoever reads it heeds looked_at.
+CREATE TABLE atum.broker_queue (
+    name      text        PRIMARY KEY,
+    messages  bigint      NOT NULL,  -- that wait; not those that a consumer has in hand
+    consumers integer     NOT NULL,
+    looked_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
 
 -- Alerts as `alerts watch` sees them: one row from when a condition begins to be met until its end was told.
 CREATE TABLE atum.alert (
