@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MEMORY = Path("/dev/shm")  # noqa: S108 - a place, not a file that somebody could have put there
 PREFIX = "atum-test-"
 #: Bytes that must be free, for the servers of several processes of pytest at once.
-ROOM = 3 << 30
+ROOM = 2 << 30
 YOUNG_SECONDS = 60
 
 
