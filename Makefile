@@ -27,11 +27,11 @@ demo: $(VENV)/.ready  ## run the whole system here, deliver mails, check the led
 	@$(BIN)/atum-mailer demo $(ARGS)
 
 # Four processes share what does not care how busy the machine is; whole systems that are killed and frozen come after it,
-# two at a time.
+# two at a time. The order is that of tests/conftest.py: xdist would leave to the end the files with few tests, which take longest.
 test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ nodes
 	@$(BIN)/python -m atum_ops.stack.ensure
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --ignore tests/acceptance tests
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/acceptance
 else
 	@$(BIN)/python -m pytest $(ARGS)

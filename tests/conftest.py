@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
     from atum_ops.stack.rabbit import RabbitNode
 
 
+_UNIT = Path(__file__).parent / "unit"
+
 # Seventy runs of a whole system, several at a time, want the machine for themselves: `make matrix`.
 collect_ignore = [] if "ATUM_MATRIX" in os.environ else ["matrix"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need servers come first: the thousands of short tests then keep all processes busy to the end."""
+    items.sort(key=lambda item: item.path.is_relative_to(_UNIT))
 
 
 class ConnectionToTheOutside(BaseException):

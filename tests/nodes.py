@@ -1,10 +1,8 @@
-"""What the fixtures are made of: directories, databases and virtual hosts that are cheap to make and to drop."""
+"""What the fixtures are made of: servers, databases and virtual hosts that are cheap to make and to drop."""
 
 from __future__ import annotations
 
 import secrets
-import shutil
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from psycopg import sql
 
 from atum_ops.stack.postgres import PostgresNode
 from atum_ops.stack.rabbit import RabbitNode
+from tests.memory import directory_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,17 +23,15 @@ if TYPE_CHECKING:
 
 TEMPLATE = "atum_template"
 _VHOSTS_PER_CALL = 16
+_HAS_STRATEGIES = 150_000
 
 
 @contextmanager
 def open_directory() -> Iterator[Path]:
     """A temporary directory that other users may pass through (pytest's own may not be), removed at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="atum-test-"))
-    directory.chmod(0o755)
-    try:
+    with directory_in_memory() as directory:
+        directory.chmod(0o755)
         yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 @contextmanager
@@ -70,30 +67,44 @@ class Databases:
 
     def __init__(self, node: PostgresNode) -> None:
         self._node = node
-        self._has_template = False
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """Give the URL of a new migrated database; drop it at the end, whoever is still connected."""
-        self._make_template()
         name = f"test_{secrets.token_hex(6)}"
-        self._run(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
+        try:
+            self._copy(TEMPLATE, name)
+        except psycopg.errors.InvalidCatalogName:
+            self._make_template()
+            self._copy(TEMPLATE, name)
         try:
             yield database_at(self._node.url, name)
         finally:
             self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def _copy(self, template: str, name: str) -> None:
+        with psycopg.connect(self._node.url, autocommit=True) as connection:
+            # Copying the files costs half as much as writing every page to the WAL, which 15 made the default.
+            strategy = "STRATEGY file_copy" if connection.info.server_version >= _HAS_STRATEGIES else ""
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
+                    sql.Identifier(name), sql.Identifier(template), sql.SQL(strategy)
+                )
+            )
+
     def _make_template(self) -> None:
-        if self._has_template:
-            return
         from atum_schema.migrate import migrate
 
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(TEMPLATE)))
-        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-        migrate(database_at(self._node.url, TEMPLATE))
-        self._has_template = True
+        # Gets its name when it is whole.
+        unfinished = f"{TEMPLATE}_unfinished"
+        self._run(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(unfinished)))
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(unfinished)))
+        migrate(database_at(self._node.url, unfinished))
+        self._run(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(unfinished), sql.Identifier(TEMPLATE)
+            )
+        )
 
     def _run(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._node.url, autocommit=True) as connection:
