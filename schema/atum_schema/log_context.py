@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _CONTEXT: Final[ContextVar[Mapping[str, Any]]] = ContextVar("atum_log_context")
 
 
-@contextmanager
-def work(**context: Any) -> Iterator[None]:
+class work:  # noqa: N801 (read as `with work(mail=…)`)
     """Give every line of this thread or coroutine these keys, and no others, until the work is left, however it ends.
 
     Threads are used again: what was there before is back then, and what is bound meanwhile is gone.
     """
-    token = _CONTEXT.set(context)
-    try:
-        yield
-    finally:
-        _CONTEXT.reset(token)
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, **context: Any) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = _CONTEXT.set(self._context)
+
+    def __exit__(self, *_error: object) -> None:
+        _CONTEXT.reset(self._token)
 
 
 def also(**context: Any) -> None:

@@ -26,7 +26,7 @@ async def broken(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def told() -> httpx.Response:
-    guarded = Guard(broken, app._of_ours)
+    guarded = Guard(broken, app._worded)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://x") as http:
         return await http.post("/webhooks/postmark", content=b"{}")
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-
 from atum_producers.api import openapi, postmark, writer
 from atum_producers.api.access import Access
 from atum_producers.api.bodies import Bodies
@@ -17,11 +13,11 @@ from atum_producers.api.documentation import Documentation
 from atum_producers.api.health import Health
 from atum_producers.api.mails import Mails
 from atum_producers.api.metering import HttpMetering, endpoint_of
-from atum_producers.api.parts import Guard, keep_running, route
+from atum_producers.api.parts import Guard, keep_running
 from atum_producers.api.postmark import dialect
-from atum_producers.api.postmark.dialect import Paths
 from atum_producers.api.postmark.texts import Refused
-from atum_producers.api.problems import Kind, Problem, answer
+from atum_producers.api.problems import Problem, answer
+from atum_producers.api.routing import Routes
 from atum_producers.api.service import Service
 from atum_producers.api.suppressions import Suppressions
 from atum_producers.api.writer import Writer
@@ -32,22 +28,20 @@ from atum_schema.metrics import Meter
 from atum_schema.metrics_pools import watch_pools
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.routing import Route
-    from starlette.types import Scope
+    from starlette.types import ASGIApp, Scope
 
+    from atum_producers.api.routing import Methods
     from atum_schema.settings import Settings
 
 #: Transactions that store at the same time: while one waits for its commit, the next is filled.
 _WRITERS: Final = 2
 _READERS: Final = 4
-_KINDS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
 
 
-def application(settings: Settings, *, meter: Meter | None = None) -> Starlette:
+def application(settings: Settings, *, meter: Meter | None = None) -> ASGIApp:
     """Make the API. Nothing is opened before it is started. Raises `SettingsError`.
 
     It is counted by `meter`, or by one that nobody reads.
@@ -75,7 +69,7 @@ def application(settings: Settings, *, meter: Meter | None = None) -> Starlette:
     watch_pools(meter, [writers, readers])
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for pool in (writers, readers):
                 await pool.open()
@@ -84,59 +78,33 @@ def application(settings: Settings, *, meter: Meter | None = None) -> Starlette:
                 keep_running(stack, work, name="api")
             yield
 
-    app = Starlette(
-        routes=_routes(service),
-        lifespan=lifespan,
-        middleware=[
-            Middleware(HttpMetering, meter=meter, group=endpoint_of),
-            Middleware(Correlated),
-            Middleware(Guard, worded=_worded),
-            Middleware(Paths),
-        ],
-        exception_handlers={Problem: _problem, Refused: _refused, HTTPException: _http},
-    )
-    # A redirect would name the place that the client has named, and plain HTTP where a proxy does TLS.
-    app.router.redirect_slashes = False
-    return app
+    routes = Routes(endpoints(service), lifespan=lifespan, spelt=dialect.spelt)
+    return HttpMetering(Correlated(Guard(routes, _worded)), meter, endpoint_of)
 
 
-def _routes(service: Service) -> list[Route]:
+def endpoints(service: Service) -> Mapping[str, Methods]:
+    """Give the endpoints of the API by path and method."""
     mails, health, documentation = Mails(service), Health(service), Documentation(openapi.document())
     suppressions = Suppressions(service)
-    return [
-        route("/v1/mails", GET=mails.find, POST=mails.enqueue),
-        route("/v1/mails/{id}", GET=mails.show, DELETE=mails.cancel),
-        route("/v1/suppressions", GET=suppressions.find),
+    return {
+        "/v1/mails": {"GET": mails.find, "POST": mails.enqueue},
+        "/v1/mails/{id}": {"GET": mails.show, "DELETE": mails.cancel},
+        "/v1/suppressions": {"GET": suppressions.find},
         # An address may have a slash in it.
-        route("/v1/suppressions/{stream}/{address:path}", PUT=suppressions.add, DELETE=suppressions.remove),
-        route("/healthz", GET=health.alive),
-        route("/readyz", GET=health.ready),
-        route("/docs", GET=documentation.page),
-        route("/openapi.json", GET=documentation.openapi),
-        *[route(path, **methods) for path, methods in postmark.endpoints(service).items()],
-    ]
+        "/v1/suppressions/{stream}/{address:path}": {
+            "PUT": suppressions.add,
+            "DELETE": suppressions.remove,
+        },
+        "/healthz": {"GET": health.alive},
+        "/readyz": {"GET": health.ready},
+        "/docs": {"GET": documentation.page},
+        "/openapi.json": {"GET": documentation.openapi},
+        **postmark.endpoints(service),
+    }
 
 
-def _worded(scope: Scope, problem: Problem) -> Response:
+def _worded(scope: Scope, error: Exception) -> Response | None:
     """Answer in the way that the caller understands."""
-    return dialect.answer(problem) if dialect.is_spoken(scope) else answer(problem)
-
-
-async def _problem(request: Request, error: Exception) -> Response:
-    if not isinstance(error, Problem):
-        raise TypeError(error)
-    return _worded(request.scope, error)
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, Refused):
-        raise TypeError(error)
-    return dialect.refusal(error)
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise TypeError(error)
-    kind = _KINDS.get(error.status_code, Kind.BAD_REQUEST)
-    detail = f"{request.method} is not supported here" if kind is Kind.METHOD_NOT_ALLOWED else "no such path"
-    return _worded(request.scope, Problem(kind, detail, headers=error.headers))
+    if isinstance(error, Problem):
+        return dialect.answer(error) if dialect.is_spoken(scope) else answer(error)
+    return dialect.refusal(error) if isinstance(error, Refused) else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import uuid
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
+
+import uuid_utils
 
 from atum_schema.log_context import work
 
@@ -38,8 +39,9 @@ class Correlated:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        own = correlation_id(scope["headers"])
-        _CARES.set(any(name in _ACCEPTED for name, _ in scope["headers"]))
+        given = [(name, value) for name, value in scope["headers"] if name in _ACCEPTED]
+        own = correlation_id(given)
+        _CARES.set(bool(given))
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,4 +58,7 @@ def correlation_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     for name, value in headers:
         if name in _ACCEPTED and _GOOD.fullmatch(value):
             given.setdefault(name, value)
-    return next((given[name] for name in _ACCEPTED if name in given), None) or str(uuid.uuid4()).encode()
+    # The standard library's takes thirty times as long.
+    return (
+        next((given[name] for name in _ACCEPTED if name in given), None) or str(uuid_utils.uuid4()).encode()
+    )

@@ -1,4 +1,4 @@
-"""What every server of ours is made of: routes that say what they take, errors that become answers, work without an end."""
+"""What every server of ours is made of: errors that become answers, and work without an end."""
 
 from __future__ import annotations
 
@@ -6,39 +6,25 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from starlette.routing import Route
-
 from atum_producers.api.problems import Kind, Problem
 from atum_schema import traces
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from contextlib import AsyncExitStack
 
-    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-    Worded: TypeAlias = Callable[[Scope, Problem], Response]
+    Worded: TypeAlias = Callable[[Scope, Exception], Response | None]
 
 log = logging.getLogger(__name__)
 
 
-def route(path: str, **methods: Endpoint) -> Route:
-    """Make one route of all the methods of a path, so that whoever uses another one is told all that there are."""
-
-    async def endpoint(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await methods[method](request)
-
-    return Route(path, endpoint, methods=list(methods))
-
-
 class Guard:
-    """Turns an error of ours into an answer, and logs it without what it says: that may quote a mail.
+    """Turns what was raised into an answer; logs what nobody expected without what it says: that may quote a mail.
 
-    `worded` makes the answer.
+    `worded` makes the answer: None of what is no way to end a request, never None of a `Problem`.
     """
 
     def __init__(self, app: ASGIApp, worded: Worded) -> None:
@@ -59,10 +45,16 @@ class Guard:
         try:
             await self._app(scope, receive, sending)
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer)
-            log.error("an error of ours", extra=traces.where(error))  # noqa: TRY400 (its message may quote a mail)
-            if not started:
-                problem = Problem(Kind.INTERNAL_ERROR, "an error of ours; the log of the API has it")
-                await self._worded(scope, problem)(scope, receive, send)
+            answer = None if started else self._worded(scope, error)
+            if answer is None:
+                log.error("an error of ours", extra=traces.where(error))  # noqa: TRY400 (its message may quote a mail)
+                answer = None if started else self._worded(scope, _ours())
+            if answer is not None:
+                await answer(scope, receive, send)
+
+
+def _ours() -> Problem:
+    return Problem(Kind.INTERNAL_ERROR, "an error of ours; the log of the API has it")
 
 
 def keep_running(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:

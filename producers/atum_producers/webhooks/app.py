@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 
 from atum_producers.api.bodies import Bodies
 from atum_producers.api.correlation import Correlated
 from atum_producers.api.metering import HttpMetering
-from atum_producers.api.parts import Guard, keep_running, route
+from atum_producers.api.parts import Guard, keep_running
+from atum_producers.api.problems import Kind, Problem
+from atum_producers.api.routing import Routes
 from atum_producers.api.writer import hurry
 from atum_producers.webhooks import access, answers, sources
 from atum_producers.webhooks.endpoint import Endpoint
@@ -28,11 +28,9 @@ from atum_schema.metrics_pools import watch_pools
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from atum_producers.api.problems import Problem
     from atum_schema.settings import Settings
 
 NAME: Final = "webhooks"
@@ -75,7 +73,7 @@ def application(settings: Settings, *, meter: Meter | None = None) -> ASGIApp:
     health = Health(pool, writer)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await pool.open()
             stack.push_async_callback(pool.close)
@@ -88,13 +86,8 @@ def application(settings: Settings, *, meter: Meter | None = None) -> ASGIApp:
                 keep_running(stack, work, name=NAME)
             yield
 
-    others = Starlette(
-        routes=[route("/healthz", GET=health.alive), route("/readyz", GET=health.ready)],
-        lifespan=lifespan,
-        exception_handlers={HTTPException: _http},
-    )
-    others.router.redirect_slashes = False
-    served = Correlated(Guard(_Paths(path, endpoint, others), _of_ours))
+    others = Routes({"/healthz": {"GET": health.alive}, "/readyz": {"GET": health.ready}}, lifespan=lifespan)
+    served = Correlated(Guard(_Paths(path, endpoint, others), _worded))
     return HttpMetering(served, meter, group(path))
 
 
@@ -111,15 +104,12 @@ class _Paths:
         await (self._endpoint if busy else self._others)(scope, receive, send)
 
 
-def _of_ours(scope: Scope, problem: Problem) -> Response:
-    del scope, problem
-    return answers.refusal(
-        503, "an error of ours; the log of the endpoint has it", headers={"Retry-After": "30"}
-    )
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    del request
-    if not isinstance(error, HTTPException):
-        raise TypeError(error)
-    return answers.refusal(error.status_code, error.detail, headers=error.headers)
+def _worded(scope: Scope, error: Exception) -> Response | None:
+    del scope
+    if not isinstance(error, Problem):
+        return None
+    if error.kind is Kind.INTERNAL_ERROR:
+        detail = "an error of ours; the log of the endpoint has it"
+        return answers.refusal(503, detail, headers={"Retry-After": "30"})
+    status = error.kind.status
+    return answers.refusal(status, HTTPStatus(status).phrase, headers=error.headers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def endpoints(service: Service) -> Mapping[str, Mapping[str, Callable[[Request], Awaitable[Response]]]]:
-    """Give the endpoints by path and method; paths as `dialect.Paths` writes them."""
+    """Give the endpoints by path and method; paths as `dialect.spelt` writes them."""
     sending, looking = Sending(service), Looking(service)
     return {
         "/email": {"POST": sending.single},

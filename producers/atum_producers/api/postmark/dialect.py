@@ -14,7 +14,7 @@ from atum_producers.api.problems import Kind, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Scope
 
     from atum_producers.api.postmark.texts import Refused
 
@@ -65,16 +65,9 @@ _OWN_WORDS: Final = MappingProxyType(
 )
 
 
-class Paths:
-    """Writes Postmark's paths in one way, for the routes: lower case, no slash at the end. Others stay as they are."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and is_path(scope["path"]):
-            scope = {**scope, "path": scope["path"].lower().rstrip("/")}
-        await self._app(scope, receive, send)
+def spelt(path: str) -> str:
+    """Write Postmark's paths in one way, for the routes: lower case, no slash at the end. Others stay as they are."""
+    return path.lower().rstrip("/") if is_path(path) else path
 
 
 def is_path(path: str) -> bool:
