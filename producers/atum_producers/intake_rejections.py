@@ -46,9 +46,24 @@ _BROKERS_OWN: Final = (
     "bcc",
 )
 _FIELDS: Final = field_names() | BESIDE_THE_DOCUMENT
-#: Fields whose values are of the mail itself; those of all others are settings, such as the name of a lane.
+#: Fields whose values are of the mail itself, or may name somebody; those of all others are settings, such as the name of a lane.
 _OF_PEOPLE: Final = frozenset(
-    {"from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "headers", "attachments", "metadata"}
+    {
+        *(
+            "from",
+            "to",
+            "cc",
+            "bcc",
+            "reply_to",
+            "subject",
+            "text",
+            "html",
+            "headers",
+            "attachments",
+            "metadata",
+        ),
+        *("tag", "idempotency_key"),
+    }
 )
 # A single character in quotes is what is wrong with a value, and not the value.
 _VALUE: Final = re.compile(r"(?P<quote>['\"])(?:(?!(?P=quote)).){2,}(?P=quote)")
@@ -192,7 +207,7 @@ def rejected_properties(
     What has an effect on RabbitMQ (expiration, user_id, CC …) is left out.
     """
     ours: dict[str, Any] = {
-        "field": rejection.field[:FIELD_CHARACTERS],
+        "field": scrub(rejection.field, FIELD_CHARACTERS),
         "reason": rejection.told,
         "rejected_at": at.isoformat(timespec="seconds"),
     }

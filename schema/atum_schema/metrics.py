@@ -130,6 +130,11 @@ def serving(meter: Meter, settings: Settings) -> int | None:
     except OSError as error:
         place = f"{host}:{settings.metrics_port}"
         raise SettingsError(f"ATUM_METRICS_PORT: cannot serve metrics on {place}: {error.strerror}") from None
-    place = f"[{host}]" if ":" in host else host
-    log.info("metrics: exposed", extra={"url": f"http://{place}:{port}/metrics"})
+    log.info("metrics: exposed", extra={"url": url(host, port)})
     return port
+
+
+def url(host: str, port: int) -> str:
+    """Say where metrics are served, as Prometheus asks for them."""
+    place = f"[{host}]" if ":" in host else host
+    return f"http://{place}:{port}/metrics"

@@ -304,6 +304,7 @@ number = atum_told:not_callable
 [atum_mailer.alert.breach]
 ours = atum_told:any_breach
 away = atum_nowhere:told
+script = atum_script:told
 """
 
 
@@ -311,6 +312,7 @@ away = atum_nowhere:told
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     """An installed package that brings entry points along; gives what it was told."""
     (tmp_path / "atum_told.py").write_text(PACKAGE)
+    (tmp_path / "atum_script.py").write_text("raise SystemExit(0)")
     metadata = tmp_path / "atum_told-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: atum-told\nVersion: 1.0\n")
@@ -345,6 +347,7 @@ def test_a_broken_entry_point_is_named_and_stops_no_other(package: list[tuple[st
         ("failure_rate:gone", "cannot be loaded: AttributeError"),
         ("backlog:number", "is nothing that can be called"),
         ("breach:away", "cannot be loaded: ModuleNotFoundError"),
+        ("breach:script", "cannot be loaded: SystemExit"),
     ]
 
 
@@ -401,6 +404,17 @@ def test_a_receiver_that_hangs_holds_up_nobody_and_is_not_called_again_meanwhile
     assert len(called) == 1
     release.set()
     assert eventually(lambda: telling.tell({"hangs": [notice()]})[0].failure is None)
+
+
+def test_an_error_that_is_its_own_cause_is_a_failure_like_any_other() -> None:
+    def fail(_: Breach) -> None:
+        try:
+            os.environ[SECRET]
+        except KeyError as error:
+            raise error from error
+
+    telling = Telling([Receiver("odd", fail)], limit_s=5)
+    assert telling.tell({"odd": [notice()]})[0].failure == "KeyError"
 
 
 def test_a_receiver_that_fails_is_left_alone_for_the_rest_of_the_round() -> None:

@@ -40,6 +40,13 @@ def rejected(original: pika.BasicProperties, reason: str = "is missing", field: 
     return rejected_properties(original, Rejection(field=field, reason=reason), at=AT)
 
 
+@pytest.mark.parametrize("field", ["jane@example.net", "metadata[jane@example.net]", "a\x1b[31mb\nc"])
+def test_the_name_of_a_field_is_no_way_around_the_rule(field: str) -> None:
+    shown = rejected(pika.BasicProperties(), "is not a field of a mail", field).headers["field"]
+    assert "jane" not in shown
+    assert shown.isprintable()
+
+
 def test_a_rejected_job_keeps_what_its_sender_said_of_it() -> None:
     original = pika.BasicProperties(
         app_id="shop",

@@ -11,7 +11,7 @@ from atum_schema import metrics_catalogue as m
 from atum_schema import settings
 from atum_schema.encryption import new_key
 from atum_schema.errors import SettingsError
-from atum_schema.metrics import Meter, serving
+from atum_schema.metrics import Meter, serving, url
 from tests.scraping import Scrape, scrape
 
 
@@ -69,3 +69,11 @@ def test_a_port_that_is_taken_is_an_error_of_the_settings() -> None:
 def test_an_address_that_is_not_this_machines_is_an_error_of_the_settings() -> None:
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
         serving(Meter("relay"), loaded(metrics_port=0, metrics_host="192.0.2.1"))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", "http://127.0.0.1:8027/metrics"), ("2001:db8::5", "http://[2001:db8::5]:8027/metrics")],
+)
+def test_where_metrics_are_is_said_as_a_url_that_can_be_asked(host: str, expected: str) -> None:
+    assert url(host, 8027) == expected

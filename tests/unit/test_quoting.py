@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atum_producers.intake_rejections import Rejection
+from atum_schema.errors import IdempotencyConflict
 from atum_workers.outcome import Accepted, Deferred, Outcome, Rejected, Unclear
 from atum_workers.quoting import unquoted
 
@@ -76,7 +77,19 @@ def test_no_subject_comes_out(subject: str, before: str, after: str) -> None:
             "is 'express', must be one of transactional, broadcast",
         ),
         ("document", "is not JSON: it has jane@example.net", "is not JSON: it has <address>"),
+        # A key may be made of anything that an application knows of its customers.
+        (
+            "idempotency_key",
+            "is 'reset Jane Dö'; allowed are printable ASCII",
+            "is '…'; allowed are printable ASCII",
+        ),
     ],
 )
 def test_the_header_of_a_rejected_job_has_nothing_of_its_mail(field: str, reason: str, told: str) -> None:
     assert Rejection(field=field, reason=reason).told == told
+
+
+def test_a_key_that_is_known_already_is_not_in_the_header_either() -> None:
+    told = Rejection.of(IdempotencyConflict("shop", "reset-jane-doe")).told
+    assert "jane" not in told
+    assert "was used before with different content" in told

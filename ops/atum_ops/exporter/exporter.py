@@ -12,7 +12,7 @@ from atum_ops.exporter.families import Known, families
 from atum_ops.exporter.link import STATEMENT_S, Link
 from atum_ops.exporter.reader import PATIENCE_S, Reader
 from atum_schema.errors import SettingsError
-from atum_schema.metrics import Meter
+from atum_schema.metrics import Meter, url
 from atum_schema.metrics_logs import counting_logs
 
 if TYPE_CHECKING:
@@ -83,4 +83,4 @@ class Exporter:
             raise SettingsError(
                 f"ATUM_EXPORTER_PORT: cannot listen on {host}:{port}: {error.strerror}"
             ) from None
-        log.info("exporter: serving", extra={"url": f"http://{host}:{port}/metrics"})
+        log.info("exporter: serving", extra={"url": url(host, port)})

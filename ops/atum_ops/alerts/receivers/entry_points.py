@@ -51,6 +51,6 @@ def _loaded(point: metadata.EntryPoint) -> Any:
     """Give the callable, or say in words why there is none."""
     try:
         found = point.load()
-    except Exception as error:  # noqa: BLE001  somebody else's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001  somebody else's module may raise anything while it is imported
         return f"cannot be loaded: {type(error).__name__}"
     return found if callable(found) else "is nothing that can be called"

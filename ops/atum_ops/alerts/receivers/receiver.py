@@ -46,7 +46,10 @@ def words(error: BaseException) -> str:
     if isinstance(error, NotTaken):
         return str(error)
     chain: BaseException | None = error
-    while chain is not None:
+    # `raise error from error` is its own cause.
+    for _ in range(_MOST_CAUSES):
+        if chain is None:
+            break
         for kind, said in _KINDS:
             if isinstance(chain, kind):
                 return said
@@ -54,6 +57,7 @@ def words(error: BaseException) -> str:
     return type(error).__name__
 
 
+_MOST_CAUSES: Final = 8
 _KINDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ssl.SSLError, "TLS: the certificate or the protocol is not good"),
     (ConnectionRefusedError, "connection refused"),
