@@ -56,10 +56,9 @@ class Resident:
         atexit.unregister(self.close)
         self._process.kill()
         self._process.wait(_STOP_S)
-        for pipe in (self._process.stdout, self._process.stdin):
-            # What could not be written to a program that has ended is tried again here.
-            with suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr] - both were asked for
+        # What could not be written to a program that has ended is tried again here.
+        with suppress(BrokenPipeError), self._process:
+            pass
         self._said.close()
 
     def _tail(self) -> str:
