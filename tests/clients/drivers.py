@@ -1,7 +1,7 @@
 """One interface to all clients: `CLIENTS["postmark.js"].send(place, letters)`. The place is any base URL with a token.
 
-Each call runs the client in a process of its own. The job goes in as JSON on stdin, the token through the environment,
-and what comes out is the client's own view: its results, or the error that it raised.
+Each call runs the client in a process of its own. The job goes in as JSON on stdin, and what comes out is the client's own
+view: its results, or the error that it raised.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.clients import nodejs
-from tests.clients.job import TOKEN_VARIABLE
+from tests.clients.resident import Residents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tests.clients.letter import Letter
+
+    Program = Callable[[Mapping[str, Any]], Any]
 
 _ROOT = Path(__file__).parents[2]
 _TIMEOUT_S = 120
@@ -62,7 +65,8 @@ class Client:
     """A published client. `jobs` names what it can do besides `send` and `template`."""
 
     name: str
-    command: Callable[[], Sequence[str]]
+    #: Takes a job and gives what it says.
+    program: Program
     jobs: frozenset[str] = frozenset()
 
     def send(self, place: Place, letters: Sequence[Letter]) -> list[Result]:
@@ -80,26 +84,46 @@ class Client:
         return self._do(place, job, **given)
 
     def _do(self, place: Place, job: str, **given: Any) -> Any:
+        said = self.program({"url": place.url, "token": place.token, "job": job, **given})
+        if "error" in said:
+            raise ClientError(**said["error"])
+        return said["answer"]
+
+
+def _node(script: str) -> Program:
+    def program(job: Mapping[str, Any]) -> Any:
         done = subprocess.run(
-            self.command(),
-            input=json.dumps({"url": place.url, "job": job, **given}),
+            nodejs.program(script),
+            input=json.dumps(job),
             cwd=_ROOT,
-            env={**os.environ, **_NO_PROXY, TOKEN_VARIABLE: place.token},
+            env=_environment(),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,
             check=False,
         )
         if done.returncode != 0:
-            raise AssertionError(f"{self.name} ended with {done.returncode}: {done.stderr[-4000:]}")
-        said: Mapping[str, Any] = json.loads(done.stdout)
-        if "error" in said:
-            raise ClientError(**said["error"])
-        return said["answer"]
+            raise AssertionError(f"{script} ended with {done.returncode}: {done.stderr[-4000:]}")
+        return json.loads(done.stdout)
+
+    return program
 
 
-def _python(module: str) -> Callable[[], Sequence[str]]:
-    return lambda: [sys.executable, "-m", f"tests.clients.{module}"]
+def _python(module: str) -> Program:
+    @cache
+    def residents() -> Residents:
+        command = [sys.executable, "-m", f"tests.clients.{module}"]
+        return Residents(command, directory=_ROOT, environment=_environment())
+
+    def program(job: Mapping[str, Any]) -> Any:
+        with residents().one() as resident:
+            return resident.ask(job, seconds=_TIMEOUT_S)
+
+    return program
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, **_NO_PROXY}
 
 
 def _documents(letters: Sequence[Letter]) -> list[dict[str, Any]]:
@@ -112,9 +136,9 @@ _STREAMS = frozenset({"streams", "stream", "suppressions", "suppress", "unsuppre
 CLIENTS = {
     client.name: client
     for client in (
-        Client(name="postmark.js", command=lambda: nodejs.program("postmark.mjs"), jobs=_READING | _STREAMS),
-        Client(name="postmarker", command=_python("with_postmarker"), jobs=_READING),
-        Client(name="anymail", command=_python("with_anymail")),
-        Client(name="postmark-python", command=_python("with_postmark_python"), jobs=_READING | _STREAMS),
+        Client(name="postmark.js", program=_node("postmark.mjs"), jobs=_READING | _STREAMS),
+        Client(name="postmarker", program=_python("with_postmarker"), jobs=_READING),
+        Client(name="anymail", program=_python("with_anymail")),
+        Client(name="postmark-python", program=_python("with_postmark_python"), jobs=_READING | _STREAMS),
     )
 }

@@ -71,9 +71,9 @@ const jobs = {
     (await client.deleteSuppressions(stream, addresses(given))).Suppressions,
 };
 
-const { url, job, ...rest } = JSON.parse(await text(process.stdin));
+const { url, token, job, ...rest } = JSON.parse(await text(process.stdin));
 const { host, pathname, protocol } = new URL(url);
-const client = new ServerClient(process.env.POSTMARK_SERVER_TOKEN, {
+const client = new ServerClient(token, {
   requestHost: host + pathname.replace(/\/$/, ""),
   useHttps: protocol === "https:",
   timeout: 60,
