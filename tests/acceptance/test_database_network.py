@@ -81,9 +81,10 @@ def test_a_cut_cable_is_given_up_and_other_connections_are_made(load: Load, prox
     # Answers are under way for so long that the cut loses some of what was committed, posting marks among it.
     proxy.set(Faults(latency_ms=200), way=Way.DOWN)
     time.sleep(1)
-    # Longer than TCP_USER_TIMEOUT: the old connections are dead, and the server does not know it.
+    # Longer than TCP_USER_TIMEOUT and one more keepalive: the old connections are dead, the server does not know it, and
+    # a first attempt at new ones has failed.
     proxy.unplug()
-    time.sleep(24)
+    time.sleep(32)
     proxy.heal()
     load.finish()
 
