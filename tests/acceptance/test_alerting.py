@@ -62,6 +62,12 @@ def register(watched: Watched, **credentials: str) -> None:
     watched.register(**credentials)
 
 
+def is_all_told(watched: Watched) -> bool:
+    """Whether the provider has nothing more to tell of what it took."""
+    state = watched.system.simulator.webhooks()
+    return not state["upcoming"] and not state["pending"]
+
+
 def pile_up(watched: Watched) -> None:
     watched.order("queue", "pause", "transactional", "--reason", "a test")
     watched.system.mailer.enqueue(letters(40, name="backlog"))
@@ -191,7 +197,10 @@ def test_a_provider_that_says_nothing_of_what_it_took_is_told(watched: Watched) 
     watched.system.mailer.enqueue(letters(1, name="told"))
     last = "atum_mailer_webhook_last_received_timestamp_seconds"
     assert eventually(lambda: bool(watched.value(last)))
+    watched.system.settled()
     watched.system.simulator.set_fates(None)
+    # What comes after the silence has begun ends it: that of this mail, and of those of other tests.
+    assert eventually(lambda: is_all_told(watched), seconds=120)
     watched.query(
         "WITH t AS (UPDATE atum.webhook_inbox SET received_at = received_at - interval '2 hours' RETURNING 1)"
         " SELECT count(*) FROM t"
