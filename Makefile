@@ -26,13 +26,14 @@ setup: $(VENV)/.ready  ## make the Python environment
 demo: $(VENV)/.ready  ## run the whole system here, deliver mails, check the ledger (Ctrl-C ends it)
 	@$(BIN)/atum-mailer demo $(ARGS)
 
-# Four processes share what does not care how busy the machine is; whole systems that are killed and frozen come after it,
-# two at a time. The order is that of tests/conftest.py: xdist would leave to the end the files with few tests, which take longest.
+# Four processes share what does not care how busy the machine is; its order is that of tests/conftest.py: xdist would leave to
+# the end the files with few tests, which take longest. Whole systems that are killed and frozen come after it: they wait for
+# most of their time, so four of them share two cores (tests/acceptance/conftest.py hands them out).
 test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ nodes
 	@$(BIN)/python -m atum_ops.stack.ensure
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/acceptance
+	@$(BIN)/python -m pytest -n 4 tests/acceptance
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

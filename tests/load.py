@@ -29,16 +29,28 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name IN
 
 @dataclass(kw_only=True)
 class Load:
-    """A system that is in the middle of delivering `mails` mails."""
+    """A system and the mails that it was given, again and again if a module shares it."""
 
     system: System
-    mails: int
     relay: Part
     worker: Part
+    #: How many it was given so far.
+    mails: int = 0
+    _begun: int = 0
+    _written: tuple[int, ...] = (0, 0)
+
+    def begin(self, mails: int = 600) -> None:
+        """Give it mails for at least three seconds, and wait until it is in the middle of delivering them."""
+        self._begun = self.mails
+        self._written = tuple(len(part.output()) for part in (self.relay, self.worker))
+        self.system.mailer.enqueue(letters(mails))
+        self.mails += mails
+        assert eventually(lambda: self.system.accepted() > self._begun)
 
     def await_half(self) -> None:
-        """Wait until the provider has taken about half of the mails."""
-        assert eventually(lambda: self.system.accepted() >= self.mails / 2, seconds=RECOVERED_S)
+        """Wait until the provider has taken about half of the mails that it was given last."""
+        half = (self._begun + self.mails) / 2
+        assert eventually(lambda: self.system.accepted() >= half, seconds=RECOVERED_S)
 
     def await_progress(self, *, seconds: float = RECOVERED_S) -> float:
         """Wait until the provider has taken more than now, or there is no more; give the seconds it took."""
@@ -52,16 +64,18 @@ class Load:
     def finish(self, *, seconds: float = RECOVERED_S, most_log: int = MOST_LOG) -> None:
         """Assert that all of it and mail that comes later arrives once, and that the parts live and wrote little."""
         self.system.mailer.enqueue(letters(20, name="later"))
+        self.mails += 20
         self.system.settled(seconds)
         # What was given up meanwhile is proven by the late answer, and ends as sent.
         assert eventually(lambda: not self.system.query("SELECT FROM atum.batch"), seconds=seconds), (
             self.system.query("SELECT state, claimed_by, claims, posting_at FROM atum.batch")
         )
-        self.system.check(sent=self.mails + 20)
-        for part in (self.relay, self.worker):
-            assert part.running, part.output()[-2000:]
-            assert len(part.output()) < most_log, part.output()[:4000]
-            assert not re.search(r'Traceback|"exception":', part.output()), part.output()[:8000]
+        self.system.check(sent=self.mails)
+        for part, before in zip((self.relay, self.worker), self._written, strict=True):
+            said = part.output()[before:]
+            assert part.running, said[-2000:]
+            assert len(said) < most_log, said[:4000]
+            assert not re.search(r'Traceback|"exception":', said), said[:8000]
 
 
 @contextmanager
@@ -73,7 +87,21 @@ def under_load(
     relay: Mapping[str, str] | None = None,
     worker: Mapping[str, str] | None = None,
 ) -> Iterator[Load]:
-    """Start a system and give it mails for at least three seconds; the parts see `relay` and `worker` on top."""
+    """Start a system and let it begin with so many mails; the parts see `relay` and `worker` on top."""
+    with without_load(database_url=database_url, amqp_url=amqp_url, relay=relay, worker=worker) as load:
+        load.begin(mails)
+        yield load
+
+
+@contextmanager
+def without_load(
+    *,
+    database_url: str,
+    amqp_url: str,
+    relay: Mapping[str, str] | None = None,
+    worker: Mapping[str, str] | None = None,
+) -> Iterator[Load]:
+    """Start a system that can be given mails; the parts see `relay` and `worker` on top."""
     with System(
         database_url=database_url,
         amqp_url=amqp_url,
@@ -87,9 +115,7 @@ def under_load(
         relaying = system.start_relay()
         system.environment = ours
         working = system.start_worker(**(worker or {}))
-        system.mailer.enqueue(letters(mails))
-        assert eventually(lambda: system.accepted() > 0)
-        yield Load(system=system, mails=mails, relay=relaying, worker=working)
+        yield Load(system=system, relay=relaying, worker=working)
 
 
 def terminate_ours(database_url: str) -> int:

@@ -1,8 +1,8 @@
-"""What whole systems need to know of the tests that share them."""
+"""Which process runs which test, and what whole systems need to know of the tests that share them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -10,6 +10,38 @@ from tests.sharing import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+#: Modules whose tests share what is costly to start: one process runs all of them.
+TOGETHER: Final = frozenset(
+    f"tests/acceptance/test_{name}.py"
+    for name in (
+        "alerting",
+        "broker_away",
+        "broker_partition",
+        "database_locks",
+        "database_network",
+        "intake",
+        "killed_workers",
+        "poison",
+        "settling",
+    )
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each test to the process that is free first, and those that belong together, which are many, before all others.
+
+    Files are too coarse: the longest takes longer than a quarter of all.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if module in TOGETHER else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -72,6 +72,12 @@ def register(watched: Watched, **credentials: str) -> None:
     watched.register(**credentials)
 
 
+def is_all_told(watched: Watched) -> bool:
+    """Whether the provider has nothing more to tell of what it took."""
+    state = watched.system.simulator.webhooks()
+    return not state["upcoming"] and not state["pending"]
+
+
 def pile_up(watched: Watched) -> None:
     watched.order("queue", "pause", "transactional", "--reason", "a test")
     watched.system.mailer.enqueue(letters(40, name="backlog"))
@@ -86,9 +92,7 @@ def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_e
     watched: Watched,
 ) -> None:
     name: Final = "AtumBacklogHigh"
-    # What another test may have caused is over.
-    assert eventually(lambda: not watched.is_met(name), seconds=60)
-    assert eventually(lambda: all(one.status == "resolved" for one in watched.notices(name)[-1:]))
+    await_quiet(watched, name)
     past = len(watched.notices(name))
 
     def notices() -> list[Notice]:
@@ -124,6 +128,12 @@ def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_e
     assert all(later - earlier >= COOLDOWN_S - 0.5 for earlier, later in itertools.pairwise(told))
 
 
+def await_quiet(watched: Watched, name: str) -> None:
+    """Wait until what another test may have caused is over."""
+    assert eventually(lambda: not watched.is_met(name), seconds=60)
+    assert eventually(lambda: all(one.status == "resolved" for one in watched.notices(name)[-1:]))
+
+
 def is_told(watched: Watched, name: str, receiver: str, end: Callable[[], object]) -> None:
     """Assert that an alert that was caused is told, and its end too."""
     before = len([one for one in watched.notices(name) if one.status == "resolved"])
@@ -146,6 +156,7 @@ def test_failures_and_dead_letters_are_told(watched: Watched) -> None:
 
 
 def test_a_provider_that_is_down_is_told_and_what_follows_from_it_is_not(watched: Watched) -> None:
+    await_quiet(watched, "AtumBacklogHigh")
     fault(watched, FaultKind.MAINTENANCE)
     watched.system.mailer.enqueue(letters(40, name="outage"))
     waiting = len(watched.notices("AtumBacklogHigh"))
@@ -196,7 +207,10 @@ def test_a_provider_that_says_nothing_of_what_it_took_is_told(watched: Watched) 
     watched.system.mailer.enqueue(letters(1, name="told"))
     last = "atum_mailer_webhook_last_received_timestamp_seconds"
     assert eventually(lambda: bool(watched.value(last)))
+    watched.system.settled()
     watched.system.simulator.set_fates(None)
+    # What comes after the silence has begun ends it: that of this mail, and of those of other tests.
+    assert eventually(lambda: is_all_told(watched), seconds=120)
     watched.query(
         "WITH t AS (UPDATE atum.webhook_inbox SET received_at = received_at - interval '2 hours' RETURNING 1)"
         " SELECT count(*) FROM t"

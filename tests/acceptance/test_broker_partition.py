@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import ExitStack
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,10 +12,13 @@ import pytest
 
 from atum_ops.chaos.faults import Faults, Way
 from atum_ops.chaos.proxy import Proxy
-from tests.load import Load, under_load
+from tests.load import Load, without_load
+from tests.sharing import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.nodes import Databases, VirtualHosts
 
 FAULT_S = 5.0
 WHOSE = [("relay",), ("worker",), ("relay", "worker")]
@@ -33,21 +36,37 @@ class Lines:
         return [self._proxies[name] for name in whose]
 
 
-@pytest.fixture
-def lines(database_url: str, amqp_url: str) -> Iterator[Lines]:
-    """A system in the middle of its work, its parts behind proxies."""
-    port = urlsplit(amqp_url).port or 0
-    with ExitStack() as undo:
-        proxies = {name: undo.enter_context(Proxy(port)) for name in ("relay", "worker")}
-        load = undo.enter_context(
-            under_load(
+@pytest.fixture(scope="module")
+def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[Lines]]:
+    """A system whose parts are behind proxies."""
+
+    @contextmanager
+    def made() -> Iterator[Lines]:
+        amqp_url = virtual_hosts.fresh()
+        port = urlsplit(amqp_url).port or 0
+        with (
+            databases.fresh() as database_url,
+            Proxy(port) as relays,
+            Proxy(port) as workers,
+            without_load(
                 database_url=database_url,
                 amqp_url=amqp_url,
-                relay={"ATUM_AMQP_URL": proxies["relay"].url(amqp_url)},
-                worker={"ATUM_AMQP_URL": proxies["worker"].url(amqp_url)},
-            )
-        )
-        yield Lines(load, proxies)
+                relay={"ATUM_AMQP_URL": relays.url(amqp_url)},
+                worker={"ATUM_AMQP_URL": workers.url(amqp_url)},
+            ) as load,
+        ):
+            yield Lines(load, {"relay": relays, "worker": workers})
+
+    with Shared(made) as one:
+        yield one
+
+
+@pytest.fixture
+def lines(shared: Shared[Lines], request: pytest.FixtureRequest) -> Lines:
+    """A system in the middle of its work."""
+    lines = shared.lend(request.node)
+    lines.load.begin()
+    return lines
 
 
 @pytest.mark.parametrize("whose", WHOSE, ids=NAMES)

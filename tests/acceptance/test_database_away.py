@@ -46,8 +46,12 @@ def test_an_answer_in_hand_is_recorded_once_the_database_returns(
     own_postgres: PostgresNode, amqp_url: str
 ) -> None:
     migrate(own_postgres.url)
+    # The answer takes longer than a server that stops on a busy machine.
     with System(
-        database_url=own_postgres.url, amqp_url=amqp_url, simulation=SimulatorConfig(latency_ms=1000)
+        database_url=own_postgres.url,
+        amqp_url=amqp_url,
+        simulation=SimulatorConfig(latency_ms=4000),
+        settings={"ATUM_REQUEST_TIMEOUT_S": "15"},
     ) as system:
         ids = system.mailer.enqueue(letters(3))
         system.await_posting()

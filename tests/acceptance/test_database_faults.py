@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,7 +13,7 @@ import pytest
 
 from atum_schema.migrate import migrate
 from tests.load import TERMINATE, terminate_ours, under_load
-from tests.nodes import eventually
+from tests.nodes import all_gone, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +48,28 @@ def test_a_backend_that_is_killed_restarts_the_server_under_everybody(
     own_postgres: PostgresNode, load: Load
 ) -> None:
     for _ in range(3):
-        ((pid,), *_) = load.system.query(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'atum-worker'"
-        )
-        os.kill(pid, signal.SIGKILL)
+        pids = await_backends(load)
+        os.kill(pids[0], signal.SIGKILL)
         # Not at once: the postmaster ends the others first.
-        assert eventually(lambda: load.system.waiting() >= 0)
+        assert eventually(lambda pids=pids: all_gone(pids))  # type: ignore[misc]
         load.await_progress()
     load.finish()
+
+
+def await_backends(load: Load) -> list[int]:
+    """Wait until the worker is connected; give the server's processes that serve it."""
+    pids: list[int] = []
+
+    def are_there() -> bool:
+        with suppress(psycopg.OperationalError):
+            rows = load.system.query(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'atum-worker'"
+            )
+            pids[:] = [pid for (pid,) in rows]
+        return bool(pids)
+
+    assert eventually(are_there)
+    return pids
 
 
 def test_connections_that_others_have_taken_come_back(own_postgres: PostgresNode, load: Load) -> None:

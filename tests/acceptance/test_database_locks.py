@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 import pytest
 
 from atum_ops.simulator.config import SimulatorConfig
-from tests.load import under_load
+from tests.load import Load, without_load
 from tests.nodes import eventually
+from tests.sharing import Shared
 from tests.system import System, letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from tests.load import Load
+    from tests.nodes import Databases, VirtualHosts
 
 LOCKS: dict[str, LiteralString] = {
     "mails": "SELECT FROM atum.mail WHERE status = 'queued' FOR UPDATE",
@@ -30,27 +32,40 @@ LOCKS: dict[str, LiteralString] = {
 }
 
 
-@pytest.fixture
-def load(database_url: str, amqp_url: str) -> Iterator[Load]:
-    """A system in the middle of its work."""
-    with under_load(database_url=database_url, amqp_url=amqp_url, mails=400) as one:
+@pytest.fixture(scope="module")
+def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[Load]]:
+    @contextmanager
+    def made() -> Iterator[Load]:
+        with (
+            databases.fresh() as database_url,
+            without_load(database_url=database_url, amqp_url=virtual_hosts.fresh()) as load,
+        ):
+            yield load
+
+    with Shared(made) as one:
         yield one
 
 
+@pytest.fixture
+def load(shared: Shared[Load], request: pytest.FixtureRequest) -> Load:
+    """A system in the middle of its work."""
+    load = shared.lend(request.node)
+    load.begin(400)
+    return load
+
+
 @pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS.keys())
-def test_rows_that_a_stranger_has_locked_are_waited_for(
-    database_url: str, load: Load, lock: LiteralString
-) -> None:
+def test_rows_that_a_stranger_has_locked_are_waited_for(load: Load, lock: LiteralString) -> None:
     # Longer than any lease, so that what lapses meanwhile does.
-    with psycopg.connect(database_url) as stranger:
+    with psycopg.connect(load.system.database_url) as stranger:
         stranger.execute(lock)
         time.sleep(5)
         stranger.rollback()
     load.finish()
 
 
-def test_mail_that_is_committed_long_after_its_due_time_is_found(database_url: str, load: Load) -> None:
-    with psycopg.connect(database_url) as connection:
+def test_mail_that_is_committed_long_after_its_due_time_is_found(load: Load) -> None:
+    with psycopg.connect(load.system.database_url) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         (late,) = load.system.mailer.enqueue(letters(1, name="late"), connection=connection)
         # The low-water mark of the backlog passes the due time of this one.
