@@ -98,8 +98,11 @@ def test_d6_genuine_events_pass_while_their_own_address_fails_too_often(database
 
 def test_d6_a_burst_of_genuine_events_meets_no_limit(database_url: str) -> None:
     with WebhookEndpoint(database_url) as endpoint, ThreadPoolExecutor(32) as threads:
-        answers = threads.map(lambda _: endpoint.tell(delivery()).status_code, range(600))
-        assert list(answers) == [200] * 600
+        answers = list(threads.map(lambda _: endpoint.tell(delivery()), range(600)))
+    assert [answer.status_code for answer in answers] == [200] * 600
+    # Each has a correlation id of its own, and one only.
+    ids = [one for answer in answers for one in answer.headers.get_list("x-correlation-id")]
+    assert len(ids) == len(set(ids)) == 600
     assert len(stored(database_url)) == 600
 
 

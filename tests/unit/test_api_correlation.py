@@ -57,3 +57,21 @@ def test_the_answer_and_the_lines_have_it_and_nothing_stays() -> None:
     answer = asyncio.run(ask())
     assert (answer.headers["x-correlation-id"], answer.headers["x-own"]) == ("order-4711", "1")
     assert seen == ["order-4711"]
+
+
+def test_an_answer_that_is_made_once_for_all_has_the_id_of_its_own_request_alone() -> None:
+    start = {"type": "http.response.start", "status": 204, "headers": [(b"x-own", b"1")]}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await send(start)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> list[list[str]]:
+        transport = httpx.ASGITransport(Correlated(app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            answers = [await http.get("/", headers={"X-Correlation-Id": one}) for one in ("a", "b", "c")]
+        return [answer.headers.get_list("x-correlation-id") for answer in answers]
+
+    assert asyncio.run(ask()) == [["a"], ["b"], ["c"]]
+    assert start["headers"] == [(b"x-own", b"1")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from atum_producers.api.patience import Patience
 from atum_producers.api.problems import Kind, Problem, unavailable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Bodies:
 
     def __init__(self, *, timeout_s: float, largest: int = LARGEST, budget: int = _BUDGET) -> None:
         self._timeout_s = timeout_s
+        self._patience = Patience(timeout_s)
         self._largest = largest
         self._budget = budget
         self._held = 0
@@ -36,7 +37,7 @@ class Bodies:
         """Read the whole body. Raises `Problem` where it is too large, too slow, or one too many."""
         self._refuse_declared(request)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._patience.limit():
                 return await self._collect(request)
         except TimeoutError:
             detail = f"the body was not complete after {self._timeout_s:g} s"

@@ -45,7 +45,8 @@ class Correlated:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (HEADER, own)]
+                # A new message: the one at hand may be sent for every request.
+                message = {**message, "headers": [*message.get("headers", ()), (HEADER, own)]}
             await send(message)
 
         with work(correlation_id=own.decode()):

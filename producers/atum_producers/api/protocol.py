@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from atum_producers.api.patience import Line
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -28,27 +30,16 @@ class Waiting:
     """The connections from which no request has come yet, longest waiting first; bounds how many there are in all."""
 
     def __init__(self, *, timeout_s: float, connections: int) -> None:
-        self.timeout_s = timeout_s
+        self.line: Line[PatientProtocol] = Line(timeout_s, lambda connection: connection.give_up())
         self._most = connections
-        self._waiting: dict[PatientProtocol, None] = {}
-
-    def enter(self, connection: PatientProtocol) -> None:
-        """Put a connection at the end of the line."""
-        self._waiting.pop(connection, None)
-        self._waiting[connection] = None
-
-    def leave(self, connection: PatientProtocol) -> None:
-        """Take a connection out of the line."""
-        self._waiting.pop(connection, None)
 
     def make_room(self, connections: int) -> bool:
         """Close who has been waiting longest if there are too many; False if nobody waits that could be closed."""
         if connections <= self._most:
             return True
-        idlest = next(iter(self._waiting), None)
+        idlest = self.line.first
         if idlest is None:
             return False
-        self.leave(idlest)
         idlest.drop()
         return True
 
@@ -60,7 +51,6 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer: asyncio.TimerHandle | None = None
         self._head = 0
         self._leaving = False
         if self.waiting.make_room(len(self.connections)):
@@ -70,18 +60,18 @@ class PatientProtocol(HttpToolsProtocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self.waiting.line.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is not None:
+        if self in self.waiting.line:
             self._head += len(data)
         super().data_received(data)
-        if self._timer is not None and self._head > HEAD_BYTES:
+        if self._head > HEAD_BYTES and self in self.waiting.line:
             self._refuse(_LARGE)
 
     def on_headers_complete(self) -> None:
-        self._stop_waiting()
+        self.waiting.line.leave(self)
         super().on_headers_complete()
         if self._leaving:
             self.cycle.keep_alive = False
@@ -102,7 +92,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def drop(self) -> None:
         """End the connection at once, whatever is still in its buffers."""
-        self._stop_waiting()
+        self.waiting.line.leave(self)
         self.transport.abort()
 
     def _is_idle(self) -> bool:
@@ -112,25 +102,17 @@ class PatientProtocol(HttpToolsProtocol):
         # uvicorn's own timer for idle connections stops with the first byte; this one does not.
         self._unset_keepalive_if_required()
         self._head = 0
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(self.waiting.timeout_s, self._give_up)
-        self.waiting.enter(self)
+        self.waiting.line.enter(self)
 
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.waiting.leave(self)
-
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """End a connection whose head took too long."""
         if self._head:
             self._refuse(_SLOW)
         else:
             self.drop()
 
     def _refuse(self, answer: bytes) -> None:
-        self._stop_waiting()
+        self.waiting.line.leave(self)
         self.transport.write(answer)
         # Whoever does not read its answer must not keep the connection.
         self.transport.close()

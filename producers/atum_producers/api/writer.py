@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from atum_producers.api.patience import Patience
 from atum_producers.api.problems import Kind, Problem, unavailable
 from atum_schema import database, traces
 from atum_schema.accept import Accepted, Answer, Later, accepting
@@ -78,6 +79,7 @@ class Writer:
         self._pool = pool
         self._key_id = key_id
         self._timeout_s = timeout_s
+        self._patience = Patience(timeout_s)
         self._stored = stored
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
@@ -106,7 +108,7 @@ class Writer:
         self._enter(waiting)
         waiting.done.add_done_callback(lambda done: self._release(done, claimed))
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._patience.limit():
                 # A client that hangs up does not take its mail back.
                 return await asyncio.shield(waiting.done)
         except TimeoutError:
