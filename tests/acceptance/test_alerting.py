@@ -83,6 +83,12 @@ def pile_up(watched: Watched) -> None:
     watched.system.mailer.enqueue(letters(40, name="backlog"))
 
 
+def await_end(watched: Watched, name: str) -> None:
+    """Wait until what another test may have caused is over, and told."""
+    assert eventually(lambda: not watched.is_met(name), seconds=60)
+    assert eventually(lambda: all(one.status == "resolved" for one in watched.notices(name)[-1:]), seconds=60)
+
+
 def drain(watched: Watched) -> None:
     watched.order("queue", "resume", "transactional")
     watched.system.settled()
@@ -92,7 +98,7 @@ def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_e
     watched: Watched,
 ) -> None:
     name: Final = "AtumBacklogHigh"
-    await_quiet(watched, name)
+    await_end(watched, name)
     past = len(watched.notices(name))
 
     def notices() -> list[Notice]:
@@ -128,12 +134,6 @@ def test_an_alert_is_told_once_and_again_after_the_cooldown_and_a_flap_and_its_e
     assert all(later - earlier >= COOLDOWN_S - 0.5 for earlier, later in itertools.pairwise(told))
 
 
-def await_quiet(watched: Watched, name: str) -> None:
-    """Wait until what another test may have caused is over."""
-    assert eventually(lambda: not watched.is_met(name), seconds=60)
-    assert eventually(lambda: all(one.status == "resolved" for one in watched.notices(name)[-1:]))
-
-
 def is_told(watched: Watched, name: str, receiver: str, end: Callable[[], object]) -> None:
     """Assert that an alert that was caused is told, and its end too."""
     before = len([one for one in watched.notices(name) if one.status == "resolved"])
@@ -156,12 +156,13 @@ def test_failures_and_dead_letters_are_told(watched: Watched) -> None:
 
 
 def test_a_provider_that_is_down_is_told_and_what_follows_from_it_is_not(watched: Watched) -> None:
-    await_quiet(watched, "AtumBacklogHigh")
+    await_end(watched, "AtumBacklogHigh")
     fault(watched, FaultKind.MAINTENANCE)
-    watched.system.mailer.enqueue(letters(40, name="outage"))
-    waiting = len(watched.notices("AtumBacklogHigh"))
+    watched.system.mailer.enqueue(letters(3, name="outage"))
     watched.await_notice("AtumProviderDown", "firing")
-    assert eventually(lambda: watched.is_met("AtumBacklogHigh"))
+    watched.system.mailer.enqueue(letters(40, name="after"))
+    waiting = len(watched.notices("AtumBacklogHigh"))
+    assert eventually(lambda: watched.is_met("AtumBacklogHigh"), seconds=20)
     assert not eventually(lambda: len(watched.notices("AtumBacklogHigh")) > waiting, seconds=3)
     is_told(watched, "AtumProviderDown", PAGE, lambda: watched.system.simulator.set_faults(FaultPlan()))
 
