@@ -28,6 +28,16 @@ TOGETHER: Final = frozenset(
 )
 
 
+#: Modules with single tests that take a minute: they begin, so that nobody waits for them at the end.
+LONG: Final = frozenset({"test_canary", "test_chaos", "test_settling_lag", "test_way_back"})
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, whatever the order of the rest."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each test to the process that is free first, and those that belong together, which are many, before all others.
