@@ -25,6 +25,7 @@ from atum_schema import acceptance, database, job, traces
 from atum_schema.accept import Accepted, Later
 from atum_schema.acceptance import LanePolicy, Offer
 from atum_schema.errors import AtumError, MailRejected
+from atum_schema.garbage import look_for_garbage_seldom
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.metrics import Meter, serving
 from atum_schema.metrics_logs import counting_logs
@@ -95,6 +96,7 @@ class Intake:
     def run(self) -> None:
         """Serve until `stop()` is called. Raises `SettingsError` when metrics cannot be served."""
         serving(self._meter, self._settings)
+        look_for_garbage_seldom()
         with counting_logs(self._meter):
             self._run()
 

@@ -24,6 +24,7 @@ from atum_producers.sweeper import Sweeper
 from atum_schema import database, fallback, flow_store, topology, traces
 from atum_schema.fallback import SMTP, Taking
 from atum_schema.formats import ticket
+from atum_schema.garbage import look_for_garbage_seldom
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.live import REFRESH_S, Live
 from atum_schema.metrics import Meter, serving
@@ -122,6 +123,7 @@ class Relay:
     def run(self) -> None:
         """Serve until `stop()` is called. Raises `SettingsError` when metrics cannot be served."""
         serving(self._meter, self._settings)
+        look_for_garbage_seldom()
         with counting_logs(self._meter):
             self._run()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dramatiq.worker import Worker
 
 from atum_schema import topology
+from atum_schema.garbage import look_for_garbage_seldom
 from atum_schema.metrics import serving
 from atum_schema.metrics_logs import counting_logs
 from atum_schema.steps import Reached, go_on
@@ -53,6 +54,7 @@ def _run(settings: Settings, reached: Reached, meter: Meter) -> None:
     ]
     for worker in workers:
         worker.start()
+    look_for_garbage_seldom()
     log.info("serving", extra={"lanes": settings.lane_names, "threads": settings.threads})
     # Python runs signal handlers in the main thread only, and the kernel may hand a signal to another one: a wait
     # without end would never notice.

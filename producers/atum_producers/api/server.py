@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from atum_producers.api.protocol import Waiting, protocol
+from atum_schema.garbage import look_for_garbage_seldom
 from atum_schema.heartbeat import Heartbeat
 from atum_schema.metrics import serving
 from atum_schema.metrics_logs import counting_logs
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from atum_schema.settings import Settings
 
 log = logging.getLogger(__name__)
-
-# Requests leave no cycles, so looking for them is work for nothing: new objects before the youngest are looked at.
-_LOOK_AFTER: Final = 20_000
 
 
 class Server(uvicorn.Server):
@@ -44,7 +41,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
         await super().startup(sockets)
-        _look_for_garbage_seldom()
+        look_for_garbage_seldom()
         log.info("serving", extra={"url": f"http://{self.config.host}:{self.config.port}"})
 
 
@@ -82,10 +79,3 @@ def serve(app: ASGIApp, settings: Settings, *, meter: Meter, name: str, host: st
 
 def _ignored(signum: int, frame: object) -> None:
     del signum, frame
-
-
-def _look_for_garbage_seldom() -> None:
-    """Leave what was loaded out of every later search for garbage: it stays for as long as the process lives."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_LOOK_AFTER, *gc.get_threshold()[1:])

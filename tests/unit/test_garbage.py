@@ -1,4 +1,4 @@
-"""How the processes that serve HTTP are set up."""
+"""When processes of ours look for garbage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from atum_producers.api import server
+from atum_schema.garbage import look_for_garbage_seldom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ def as_before() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("as_before")
-def test_what_was_loaded_is_in_no_search_for_garbage_and_many_requests_are_between_two() -> None:
+def test_what_was_loaded_is_in_no_search_for_garbage_and_much_work_is_between_two() -> None:
     kept: list[list[int]] = [[]]
-    server._look_for_garbage_seldom()
+    look_for_garbage_seldom()
     assert not any(one is kept for one in gc.get_objects())
     assert gc.get_freeze_count() > 10_000
     assert gc.isenabled()
