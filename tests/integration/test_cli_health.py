@@ -35,7 +35,8 @@ def check(place: Place, *names: str, status: int | None = None, **environment: s
 
 def test_a_system_that_runs_is_good_and_one_whose_parts_stop_is_not(database_url: str, amqp_url: str) -> None:
     """Weaknesses B7 and I1: exit statuses say what was found."""
-    with System(database_url=database_url, amqp_url=amqp_url) as system:
+    with System(database_url=database_url, amqp_url=amqp_url, relays=0, workers=0) as system:
+        relay, worker = system.start_relay(), system.start_worker()
         system.mailer.enqueue([*letters(30), *letters(5, stream="broadcast")])
         system.settled()
         relay_and_worker = "SELECT kind FROM atum.part WHERE worked_at IS NOT NULL AND ended_at IS NULL"
@@ -51,6 +52,9 @@ def test_a_system_that_runs_is_good_and_one_whose_parts_stop_is_not(database_url
         # A process that was killed says no good-bye; one that stops does.
         system.start_relay().stop()
         assert len(system.query("SELECT FROM atum.part WHERE kind = 'relay' AND ended_at IS NOT NULL")) == 1
+        # Or they would say again that they live.
+        relay.kill()
+        worker.kill()
         system.query(
             "UPDATE atum.part SET seen_at = now() - interval '1 minute', ended_at = now() RETURNING id"
         )
