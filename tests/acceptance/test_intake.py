@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -252,8 +253,13 @@ def test_eight_threads_of_a_broker_mailer_whose_connections_are_reset_lose_and_d
     done: list[UUID] = []
 
     def work(thread: int) -> None:
-        for mail in letters(200, name=f"t{thread}-"):
-            done.append(insisting(mailer, mail, uncertain))  # noqa: PERF401 - others look at it meanwhile
+        begun = time.monotonic()
+        # On a quick machine until the resets have been felt.
+        for place in itertools.count():
+            if place >= 200 and (uncertain or time.monotonic() > begun + 60):
+                break
+            (mail,) = letters(1, name=f"t{thread}-{place}-")
+            done.append(insisting(mailer, mail, uncertain))
 
     with (
         Proxy(urlsplit(amqp_url).port or 0) as proxy,
@@ -275,13 +281,13 @@ def test_eight_threads_of_a_broker_mailer_whose_connections_are_reset_lose_and_d
         for each in working:
             each.result()
         ids = set(map(str, done))
-        assert len(ids) == 1600
+        assert len(ids) == len(done) >= 1600
         assert resets
         assert uncertain
-        inbox.await_mails(1600)
+        inbox.await_mails(len(ids))
         # No job came from anywhere else: not even from a call that failed.
         assert inbox.ids() == ids
-        assert inbox.tally() == {("intake_accepted", ""): 1600}
+        assert inbox.tally() == {("intake_accepted", ""): len(ids)}
 
 
 def insisting(mailer: BrokerMailer, mail: Mail, uncertain: list[EnqueueUncertain]) -> UUID:
