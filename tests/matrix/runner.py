@@ -16,6 +16,7 @@ from dramatiq import Message
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultPlan, FaultRule
 from atum_schema import topology
+from atum_schema.steps import Step
 from tests.matrix.cells import Cell, Effect
 from tests.nodes import eventually
 from tests.smtp import Relay as SmtpRelay
@@ -216,6 +217,9 @@ def _committed(system: System, cell: Cell, ids: Sequence[UUID]) -> str:
         # What is refused as a whole is halved: its first mail is dead before the others are.
         assert "dead" in system.statuses(ids)
         return "dead"
+    if cell.step is Step.CONCLUDED and cell.when == "not accepted":
+        # The mails wait again, and the relay, which lives, issues them at once.
+        assert eventually(lambda: bool(system.query(HELD, ids=list(ids))))
     states = [state for (state,) in system.query(HELD, ids=list(ids))]
     return ", ".join(sorted(set(states))) or ", ".join(sorted(system.statuses(ids)))
 
