@@ -31,7 +31,7 @@ def test_whoever_makes_rotates_and_revokes_a_client_is_known_and_no_key_is(place
     assert names(rows)[2:] == [("operator:eva", "client.revoked")]
     assert rows[0][2]["key_id"] == made["key_id"]
     for secret in (made["key"], rotated["key"]):
-        assert secret.rpartition("_")[2] not in str(rows)
+        assert secret.split("_", 2)[2] not in str(rows)
 
 
 def test_a_client_that_there_is_already_leaves_no_trace(place: Place) -> None:

@@ -79,7 +79,7 @@ class CuttingProxy:
                     self._then()
                     self.cuts += 1
                     break
-                server.sendall(data)
+                _send(server, data)
             line.shut()
             back.join()
 
@@ -101,7 +101,7 @@ class _Line:
     def pump_back(self) -> None:
         while data := _receive(self._server):
             if not self._cutting.is_set():
-                self._client.sendall(data)
+                _send(self._client, data)
             elif data.endswith(_READY_FOR_QUERY):
                 self._answered.set()
                 return
@@ -111,6 +111,12 @@ class _Line:
         for end in (self._client, self._server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+
+def _send(to: socket.socket, data: bytes) -> None:
+    # Whoever has gone meanwhile is noticed by the next read.
+    with suppress(OSError):
+        to.sendall(data)
 
 
 def _receive(source: socket.socket) -> bytes:
