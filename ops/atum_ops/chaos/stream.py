@@ -72,6 +72,8 @@ class Stream:
             count -= (start := self._send(buffer[:count]))
             if count:
                 self._wait(bytes(buffer[start : start + count]), 0.0)
+                # A part was taken, so the rest would be refused; and nothing else may ever come to push it.
+                self.blocked = True
             return
         now = time.monotonic()
         self._wait(bytes(buffer[:count]), now + self._delay())
