@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import pytest
 
+from tests.system import System
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
+
+    from tests.nodes import Databases, VirtualHosts
 
 T = TypeVar("T")
 
@@ -41,3 +45,21 @@ class Shared(Generic[T]):
         one = self._lent[0] if self._lent is not None else self._undo.enter_context(self._make())
         self._lent = (one, test)
         return one
+
+
+@contextmanager
+def shared_system(
+    databases: Databases, virtual_hosts: VirtualHosts, **fields: Any
+) -> Iterator[Shared[System]]:
+    """Share a system, made with these fields, on a database and a virtual host of its own each time it is made."""
+
+    @contextmanager
+    def made() -> Iterator[System]:
+        with (
+            databases.fresh() as database_url,
+            System(database_url=database_url, amqp_url=virtual_hosts.fresh(), **fields) as system,
+        ):
+            yield system
+
+    with Shared(made) as one:
+        yield one

@@ -48,22 +48,21 @@ _BROKERS_OWN: Final = (
 _FIELDS: Final = field_names() | BESIDE_THE_DOCUMENT
 #: Fields whose values are of the mail itself, or may name somebody; those of all others are settings, such as the name of a lane.
 _OF_PEOPLE: Final = frozenset(
-    {
-        *(
-            "from",
-            "to",
-            "cc",
-            "bcc",
-            "reply_to",
-            "subject",
-            "text",
-            "html",
-            "headers",
-            "attachments",
-            "metadata",
-        ),
-        *("tag", "idempotency_key"),
-    }
+    [
+        "from",
+        "to",
+        "cc",
+        "bcc",
+        "reply_to",
+        "subject",
+        "text",
+        "html",
+        "headers",
+        "attachments",
+        "metadata",
+        "tag",
+        "idempotency_key",
+    ]
 )
 # A single character in quotes is what is wrong with a value, and not the value.
 _VALUE: Final = re.compile(r"(?P<quote>['\"])(?:(?!(?P=quote)).){2,}(?P=quote)")

@@ -1,7 +1,8 @@
 """The relay: moves due mail into batches, and their tickets to RabbitMQ.
 
 Threads that never wait for each other: this one issues, the publisher talks to RabbitMQ, the sweeper brings back what got
-lost, and one looks how long the queues are that only RabbitMQ knows. All state is in Postgres, so any number of relays may run and any may be killed.
+lost, and one looks how long the queues are that only RabbitMQ knows. All state is in Postgres, so any number of relays may
+run and any may be killed.
 """
 
 from __future__ import annotations

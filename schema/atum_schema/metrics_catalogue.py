@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from atum_schema.metrics_family import EVERYWHERE, Family, Kind
+from atum_schema.topology import UNSEEN
 
 RELAY: Final = frozenset({"relay"})
 INTAKE: Final = frozenset({"intake"})
@@ -81,7 +82,7 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "inbox_state": ("new", "parked"),
     "part": ("relay", "intake", "worker", "api", "webhooks"),
     "broker_state": ("connected", "blocked", "away"),
-    "queue": ("mail.intake", "mail.rejected"),
+    "queue": UNSEEN,
     "setting": (
         "failure_rate_threshold",
         "failure_rate_critical_threshold",

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.sharing import FAILED
+from tests.sharing import FAILED, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from tests.system import System
 
 #: Modules whose tests share what is costly to start: one process runs all of them.
 TOGETHER: Final = frozenset(
@@ -61,3 +63,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     if report.failed:
         item.stash[FAILED] = True
     return report
+
+
+@pytest.fixture
+def system(shared: Shared[System], request: pytest.FixtureRequest) -> System:
+    """Give the system that a module shares, where it has a fixture `shared`."""
+    return shared.lend(request.node)

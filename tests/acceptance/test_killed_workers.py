@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from atum_schema import formats, topology
 from tests.nodes import Databases, VirtualHosts, eventually
-from tests.sharing import Shared
+from tests.sharing import Shared, shared_system
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -21,22 +20,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[System]]:
     """A system without workers: each test starts a crashing one, then a good one."""
-
-    @contextmanager
-    def made() -> Iterator[System]:
-        with (
-            databases.fresh() as database_url,
-            System(database_url=database_url, amqp_url=virtual_hosts.fresh(), workers=0) as system,
-        ):
-            yield system
-
-    with Shared(made) as one:
+    with shared_system(databases, virtual_hosts, workers=0) as one:
         yield one
-
-
-@pytest.fixture
-def system(shared: Shared[System], request: pytest.FixtureRequest) -> System:
-    return shared.lend(request.node)
 
 
 def crash(system: System, step: str) -> tuple[list[UUID], UUID]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from tests.nodes import Databases, VirtualHosts, eventually
-from tests.sharing import Shared
+from tests.sharing import Shared, shared_system
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -22,33 +21,19 @@ K = FaultKind
 @pytest.fixture(scope="module")
 def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[System]]:
     """A system without workers, that settles within seconds."""
-
-    @contextmanager
-    def made() -> Iterator[System]:
-        with (
-            databases.fresh() as database_url,
-            System(
-                database_url=database_url,
-                amqp_url=virtual_hosts.fresh(),
-                workers=0,
-                settings={
-                    "ATUM_SETTLE_S": "0.2,0.5",
-                    "ATUM_SETTLE_WITHOUT_CONTROL_S": "1",
-                    "ATUM_REQUEST_TIMEOUT_S": "1",
-                    "ATUM_LEASE_MARGIN_S": "0.5",
-                    "ATUM_OUTAGE_REQUESTS": "10000",
-                },
-            ) as system,
-        ):
-            yield system
-
-    with Shared(made) as one:
+    with shared_system(
+        databases,
+        virtual_hosts,
+        workers=0,
+        settings={
+            "ATUM_SETTLE_S": "0.2,0.5",
+            "ATUM_SETTLE_WITHOUT_CONTROL_S": "1",
+            "ATUM_REQUEST_TIMEOUT_S": "1",
+            "ATUM_LEASE_MARGIN_S": "0.5",
+            "ATUM_OUTAGE_REQUESTS": "10000",
+        },
+    ) as one:
         yield one
-
-
-@pytest.fixture
-def system(shared: Shared[System], request: pytest.FixtureRequest) -> System:
-    return shared.lend(request.node)
 
 
 def test_a_mail_that_kills_every_worker_before_its_post_is_dead_and_the_others_are_sent(

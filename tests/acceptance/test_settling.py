@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from atum_ops.simulator.config import SimulatorConfig
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule
 from tests.nodes import eventually
-from tests.sharing import Shared
+from tests.sharing import Shared, shared_system
 from tests.system import SETTLED_SOON, System, letters
 
 if TYPE_CHECKING:
@@ -25,27 +24,10 @@ K = FaultKind
 @pytest.fixture(scope="module")
 def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared[System]]:
     """A system that settles within seconds."""
-
-    @contextmanager
-    def made() -> Iterator[System]:
-        with (
-            databases.fresh() as database_url,
-            System(
-                database_url=database_url,
-                amqp_url=virtual_hosts.fresh(),
-                simulation=SimulatorConfig(index_lag_s=0.1),
-                settings=SETTLED_SOON,
-            ) as system,
-        ):
-            yield system
-
-    with Shared(made) as one:
+    with shared_system(
+        databases, virtual_hosts, simulation=SimulatorConfig(index_lag_s=0.1), settings=SETTLED_SOON
+    ) as one:
         yield one
-
-
-@pytest.fixture
-def system(shared: Shared[System], request: pytest.FixtureRequest) -> System:
-    return shared.lend(request.node)
 
 
 def meet(

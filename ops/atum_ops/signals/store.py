@@ -22,6 +22,7 @@ from atum_ops.signals.snapshot import (
     WindowSignal,
 )
 from atum_ops.signals.why import why
+from atum_producers.relay_store import LANES_WAITING
 from atum_schema import flow_store
 from atum_schema.maintenance import Task
 from atum_schema.metrics_catalogue import FIXED
@@ -122,18 +123,14 @@ def most(settings: Settings) -> int:
 
 # Lane by lane along the index, and no further than `most`: millions of mails that wait must not take the time in which
 # somebody is to be told of them. The order is there for the plan: a bitmap would be made of all of them.
-LANES: Final = """
-WITH RECURSIVE waiting AS (
-    SELECT min(lane) AS lane FROM atum.ready
-    UNION ALL
-    SELECT (SELECT min(r.lane) FROM atum.ready r WHERE r.lane > waiting.lane) FROM waiting WHERE waiting.lane IS NOT NULL
-), travelling AS (
+LANES: Final = f"""
+WITH waiting AS ({LANES_WAITING}), travelling AS (
     SELECT lane, sum(cardinality(mail_ids)) FILTER (WHERE state <> 'unknown') AS sending,
            sum(cardinality(mail_ids)) FILTER (WHERE state = 'unknown') AS unknown,
            min(issued_at) FILTER (WHERE state <> 'unknown') AS oldest
     FROM atum.batch GROUP BY lane
 ), lanes AS (
-    SELECT lane FROM waiting WHERE lane IS NOT NULL UNION SELECT lane FROM travelling UNION SELECT lane FROM atum.flow
+    SELECT lane FROM waiting UNION SELECT lane FROM travelling UNION SELECT lane FROM atum.flow
 )
 SELECT lane, w.due, w.later, coalesce(t.sending, 0)::bigint, coalesce(t.unknown, 0)::bigint,
        extract(epoch FROM least(w.oldest, t.oldest))::float8
@@ -145,7 +142,7 @@ FROM lanes LEFT JOIN travelling t USING (lane) CROSS JOIN LATERAL (
            (SELECT min(r.due_at) FROM atum.ready r WHERE r.lane = lanes.lane AND r.due_at <= now()) AS oldest
 ) w
 ORDER BY lane
-"""
+"""  # noqa: S608  both are ours
 
 COUNTS: Final = """
 SELECT h.number AS held, h.oldest AS held_at, u.number AS unknown, u.oldest AS unknown_at, u.failures,
