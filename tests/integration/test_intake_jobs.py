@@ -20,7 +20,7 @@ from atum_schema.ids import new_mail_id
 from tests.command_line import run
 from tests.intaking import Inbox, depth, document, publish, take_rejected
 from tests.logged import said
-from tests.nodes import Databases, VirtualHosts, eventually
+from tests.nodes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,22 +28,13 @@ if TYPE_CHECKING:
 FUTURE = datetime.now(UTC) + timedelta(days=2)
 
 
-@pytest.fixture(scope="module")
-def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Inbox]:
-    with databases.fresh() as url, Inbox(url, virtual_hosts.fresh()) as inbox:
-        yield inbox
-
-
 @pytest.fixture
-def inbox(shared: Inbox) -> Iterator[Inbox]:
-    """The module's intake, with an empty log and nothing in its queues."""
-    yield shared
-    assert depth(shared.amqp_url, topology.INTAKE) in (0, -1)
-    assert depth(shared.amqp_url, topology.REJECTED) in (0, -1)
-    with psycopg.connect(shared.database_url, autocommit=True) as connection:
-        connection.execute(
-            "TRUNCATE atum.mail, atum.content, atum.ready, atum.event, atum.tally, atum.idempotency"
-        )
+def inbox(database_url: str, amqp_url: str) -> Iterator[Inbox]:
+    """An intake of the test's own: whatever it still has in hand at the end can reach no other test."""
+    with Inbox(database_url, amqp_url) as inbox:
+        yield inbox
+    assert depth(amqp_url, topology.INTAKE) in (0, -1)
+    assert depth(amqp_url, topology.REJECTED) in (0, -1)
 
 
 def test_a_job_becomes_a_mail_of_its_client_under_its_own_id(inbox: Inbox) -> None:
