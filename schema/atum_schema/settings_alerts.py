@@ -126,7 +126,7 @@ class AlertSettings(BaseModel):
         None,
         description="SMTP server for those mails, as smtp[s]://[user:password@]host[:port].",
     )
-    alert_command: str | None = Field(
+    alert_command: SecretStr | None = Field(
         None,
         description="Command that 'alerts watch' runs for each notice, which comes as JSON on its input; no shell.",
     )
@@ -172,10 +172,11 @@ class AlertSettings(BaseModel):
 
     @field_validator("alert_command")
     @classmethod
-    def _is_command(cls, value: str | None) -> str | None:
+    def _is_command(cls, value: SecretStr | None) -> SecretStr | None:
+        # A secret, since its arguments may hold one.
         if value is not None:
             try:
-                words = shlex.split(value)
+                words = shlex.split(value.get_secret_value())
             except ValueError as error:
                 raise ValueError(f"cannot be split into words: {error}") from None
             if not words:

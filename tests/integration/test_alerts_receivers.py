@@ -448,7 +448,7 @@ def test_nobody_to_tell_is_an_error_that_names_every_way() -> None:
             "ATUM_ALERT_EMAIL_TO needs ATUM_ALERT_EMAIL_FROM and ATUM_ALERT_EMAIL_URL",
         ),
         (
-            {"alert_webhook_token": SecretStr(SECRET), "alert_command": "true"},
+            {"alert_webhook_token": SecretStr(SECRET), "alert_command": SecretStr("true")},
             "ATUM_ALERT_WEBHOOK_TOKEN needs ATUM_ALERT_WEBHOOK_URL",
         ),
     ],
@@ -466,6 +466,7 @@ def test_settings_that_need_others_say_so(given: dict[str, object], words: str) 
         ("alert_email_url", f"http://{SECRET}"),
         ("alert_webhook_url", f"https://hooks.example.com:{SECRET}/x"),
         ("alert_slack_url", f"ftp://hooks.example.com/{SECRET}"),
+        ("alert_command", f"notify --token '{SECRET}"),
     ],
 )
 def test_a_wrong_url_is_refused_without_being_shown(name: str, url: str) -> None:
@@ -484,7 +485,7 @@ def test_all_settings_together_make_four_receivers(caplog: pytest.LogCaptureFixt
         alert_email_to="ops@example.com",
         alert_email_from="alerts@example.com",
         alert_email_url=SecretStr(f"smtp://u:{SECRET}@mail.example.com"),
-        alert_command=f"{os.sep}bin/true",
+        alert_command=SecretStr(f"{os.sep}bin/true"),
     )
     found = receivers(settings)
     assert [one.name for one in found.usable] == ["webhook", "slack", "email", "command"]

@@ -147,13 +147,25 @@ def window(**fields: Any) -> windows.WindowState:
 
 def test_a_lane_that_stopped_is_bad_and_one_that_a_person_paused_is_not_forgotten() -> None:
     """Weakness A15."""
-    assert verdicts(lanes.judge([])) == ["good"]
-    assert verdicts(lanes.judge([window()])) == ["good"]
+    assert verdicts(lanes.judge([], {})) == ["good"]
+    assert verdicts(lanes.judge([window()], {})) == ["good"]
     stopped = window(state="paused", reason="token_refused", remedy="set a valid token")
-    (found,) = lanes.judge([stopped])
+    (found,) = lanes.judge([stopped], {})
     assert (found.verdict, found.remedy) == (Verdict.BAD, "set a valid token")
-    (found,) = lanes.judge([window(state="paused", reason="a sale", paused_by="ada", remedy="resume")])
+    (found,) = lanes.judge([window(state="paused", reason="a sale", paused_by="ada", remedy="resume")], {})
     assert (found.verdict, "by ada" in found.found, "a sale" in found.found) == (Verdict.WARNING, True, True)
+
+
+def test_mail_of_a_lane_that_no_relay_serves_is_told_beside_the_pause_of_that_lane() -> None:
+    waiting = {"transactional": 3, "news": 1200, "offers": 0}
+    orphans = lanes.orphaned(waiting, served={"transactional"})
+    assert orphans == {"news": 1200}
+    # Without any relay, that is what is wrong, and not the lanes.
+    assert lanes.orphaned(waiting, served=frozenset()) == {}
+    (found,) = lanes.judge([window()], orphans)
+    assert (found.verdict, "1,200 mails wait in news" in found.found) == (Verdict.WARNING, True)
+    paused = window(lane="news", state="paused", reason="a sale", paused_by="ada", remedy="resume")
+    assert verdicts(lanes.judge([paused], orphans)) == ["warning", "warning"]
 
 
 def lane(oldest_s: float) -> LaneState:

@@ -76,6 +76,18 @@ def parts(connection: Connection) -> list[Part]:
         return cursor.execute(PARTS).fetchall()
 
 
+LANES_SERVED: Final = """
+SELECT DISTINCT unnest(lanes) AS lane FROM atum.part
+WHERE kind = 'relay' AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
+"""
+
+
+def lanes_served(connection: Connection, *, alive_s: float) -> frozenset[str]:
+    """Give the lanes that any relay serves, of those that were seen in the last seconds."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return frozenset(lane for (lane,) in cursor.execute(LANES_SERVED, {"alive_s": alive_s}))
+
+
 class TaskState(NamedTuple):
     """A task that is due now and then."""
 

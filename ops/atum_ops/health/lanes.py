@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 from atum_ops import reading, show, windows
 from atum_ops.health import database_store
 from atum_ops.health.findings import Finding, bad, good, warning
+from atum_ops.health.parts import ALIVE_S
 from atum_schema.flow import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from atum_ops.health.surroundings import Surroundings
     from atum_ops.reading import LaneState
@@ -22,6 +23,9 @@ TASKS: Final = "tasks"
 LATE_S: Final = 300.0
 VERY_LATE_S: Final = 3600.0
 TASK_LATE_S: Final = 600.0
+_REMOVED: Final = (
+    "the first lane takes them; if it does not, name the lane again, or see: atum-mailer queue status"
+)
 _SLOW: Final = "see: atum-mailer queue status; add workers, or work it off: atum-mailer queue run"
 
 
@@ -29,12 +33,30 @@ def look(surroundings: Surroundings) -> list[Finding]:
     """Look at the windows."""
     connection = surroundings.connection
     lanes = reading.lanes(connection)
-    return judge(windows.windows(connection, {lane.lane: lane.due + lane.sending for lane in lanes}))
+    served = database_store.lanes_served(connection, alive_s=ALIVE_S)
+    return judge(
+        windows.windows(connection, {lane.lane: lane.due + lane.sending for lane in lanes}),
+        orphaned({lane.lane: lane.due + lane.later + lane.sending for lane in lanes}, served=served),
+    )
 
 
-def judge(states: Sequence[WindowState]) -> list[Finding]:
-    """Say of each lane that does not send why, and what mends it."""
-    found = []
+def orphaned(waiting: Mapping[str, int], *, served: Collection[str]) -> dict[str, int]:
+    """Give the lanes that mails wait in (`waiting`: how many) and that no relay serves; none while no relay runs at all."""
+    return (
+        {lane: number for lane, number in waiting.items() if number and lane not in served} if served else {}
+    )
+
+
+def judge(states: Sequence[WindowState], orphans: Mapping[str, int]) -> list[Finding]:
+    """Say of each lane that does not send why, and what mends it. `orphans` are the mails of lanes that nobody serves."""
+    found = [
+        warning(
+            NAME,
+            f"{number:,} mails wait in {lane}, which no relay serves: ATUM_LANES does not name it",
+            _REMOVED,
+        )
+        for lane, number in orphans.items()
+    ]
     for state in states:
         if state.state == OPEN:
             continue

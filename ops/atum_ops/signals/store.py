@@ -9,7 +9,7 @@ from psycopg import IsolationLevel
 from psycopg.rows import tuple_row
 
 from atum_ops.health import database_store
-from atum_ops.health.lanes import TASK_LATE_S
+from atum_ops.health.lanes import TASK_LATE_S, orphaned
 from atum_ops.health.parts import ALIVE_S, LATELY_S, STUCK_S
 from atum_ops.signals.snapshot import (
     PERIODS,
@@ -63,7 +63,10 @@ def read(connection: Connection, settings: Settings) -> Snapshot:
             return Snapshot(
                 at=at,
                 lanes=lanes,
-                orphaned=_orphaned(lanes, cursor.execute(SERVED, {"alive_s": ALIVE_S}).fetchall()),
+                orphaned=orphaned(
+                    {lane.lane: lane.backlog + lane.later for lane in lanes},
+                    served=database_store.lanes_served(connection, alive_s=ALIVE_S),
+                ),
                 windows=tuple(_window(row, waited_for) for row in flow_store.read(connection)),
                 held=held,
                 unknown=unknown,
@@ -299,19 +302,6 @@ SELECT broker, count(*) FROM atum.part
 WHERE broker IS NOT NULL AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
 GROUP BY broker
 """
-
-
-SERVED: Final = """
-SELECT DISTINCT unnest(lanes) AS lane FROM atum.part
-WHERE kind = 'relay' AND ended_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %(alive_s)s)
-"""
-
-
-def _orphaned(lanes: Iterable[LaneSignal], served: Iterable[tuple[str]]) -> dict[str, int]:
-    """Count the mails of lanes that nobody serves; those that are unknown are settled whatever their lane is."""
-    names = {name for (name,) in served}
-    waiting = {lane.lane: lane.backlog + lane.later for lane in lanes if lane.lane not in names}
-    return {name: number for name, number in waiting.items() if number} if names else {}
 
 
 QUEUES: Final = """

@@ -65,5 +65,5 @@ def _of_settings(settings: Settings) -> list[Receiver]:
     if to is not None and sender is not None and url is not None:
         found.append(mail.receiver(url, sender=sender, recipients=to))
     if settings.alert_command is not None:
-        found.append(command.receiver(settings.alert_command))
+        found.append(command.receiver(settings.alert_command.get_secret_value()))
     return found
