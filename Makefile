@@ -28,12 +28,15 @@ demo: $(VENV)/.ready  ## run the whole system here, deliver mails, check the led
 
 # Four processes share what does not care how busy the machine is; its order is that of tests/conftest.py: xdist would leave to
 # the end the files with few tests, which take longest. Whole systems that are killed and frozen come after it: they wait for
-# most of their time, so four of them share two cores (tests/acceptance/conftest.py hands them out).
+# most of their time, so four of them share two cores (tests/acceptance/conftest.py hands them out). Both parts run, whatever
+# fails; .pytest_cache/ended holds pytest's exit status of each, and .ci/run reads it.
 test: $(VENV)/.ready  ## run all tests against private PostgreSQL and RabbitMQ nodes
 	@$(BIN)/python -m atum_ops.stack.ensure
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance tests
-	@$(BIN)/python -m pytest -n 4 tests/acceptance
+	@rm -f .pytest_cache/v/cache/lastfailed; first=0; second=0; \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance tests || first=$$?; \
+	$(BIN)/python -m pytest -n 4 tests/acceptance || second=$$?; \
+	echo "$$first $$second" > .pytest_cache/ended; test "$$first $$second" = "0 0"
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
