@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ALL = (Scope.SEND, Scope.READ, Scope.MANAGE)
 CONTENT_KEYS = new_key("test")
-STARTED_S = 30.0
+STARTED_S = 60.0
 
 
 def add_client(

@@ -77,12 +77,12 @@ class Served:
         """Whether it could read the database."""
         return self.scrape().value(m.EXPORTER_UP) == 1
 
-    def await_up(self, *, seconds: float = 20) -> Scraped:
+    def await_up(self, *, seconds: float = 30) -> Scraped:
         """Wait until it can read the database; give what it shows then."""
         assert eventually(self.up, seconds=seconds)
         return self.scrape()
 
-    def await_down(self, *, seconds: float = 20) -> Scraped:
+    def await_down(self, *, seconds: float = 30) -> Scraped:
         """Wait until it cannot; give what it shows then."""
         assert eventually(lambda: not self.up(), seconds=seconds)
         return self.scrape()
@@ -100,7 +100,7 @@ def serving(configured: Settings, **fields: Any) -> Iterator[Served]:
         yield served
     finally:
         exporter.stop()
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 

@@ -142,7 +142,7 @@ class Inbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.intake.stop()
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def sql(self, statement: LiteralString, **values: Any) -> list[tuple[Any, ...]]:

@@ -78,13 +78,13 @@ def url_in(output: str) -> str:
 
 def scrape(url: str) -> Scrape:
     """Read the metrics of a process."""
-    answer = httpx.get(url, timeout=10)
+    answer = httpx.get(url, timeout=30)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     return Scrape(answer.text)
 
 
-def await_scrape(url: str, condition: Callable[[Scrape], Any], *, seconds: float = 15) -> Scrape:
+def await_scrape(url: str, condition: Callable[[Scrape], Any], *, seconds: float = 30) -> Scrape:
     """Scrape until the condition holds; give what held."""
     last: list[Scrape] = []
 

@@ -54,7 +54,7 @@ def _as_if_nothing_had_been(watched: Watched) -> Iterator[None]:
     if watched.query(PAUSED) != [(0,)]:
         watched.order("queue", "resume", "transactional")
     assert eventually(lambda: watched.query(WINDOWS) == [(True,)], seconds=60)
-    watched.system.settled(60)
+    watched.system.settled()
     watched.pass_time()
 
 

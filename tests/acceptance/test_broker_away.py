@@ -62,5 +62,5 @@ def test_a_disaster_of_the_broker_under_load_loses_and_doubles_nothing(
         assert eventually(lambda: 0 < system.waiting() < 900)
         # Meanwhile workers pull from Postgres, so nothing need be left when the broker is back.
         disaster(rabbit)
-        system.settled(60)
+        system.settled()
         system.check(sent=1000)

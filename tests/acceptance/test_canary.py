@@ -27,7 +27,7 @@ from tests import canary, command_line
 from tests.api import Api
 from tests.intaking import publish
 from tests.nodes import eventually
-from tests.system import SETTLED_SOON, System
+from tests.system import HANG_S, SETTLED_SOON, System
 from tests.webhooks import PATH, WebhookEndpoint
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ class Running:
         return self.system.mailer.enqueue(self.mail(to, **fields))
 
     def faulty(self, *rules: FaultRule) -> None:
-        self.system.simulator.set_faults(FaultPlan(rules=rules, hang_s=3.0))
+        self.system.simulator.set_faults(FaultPlan(rules=rules, hang_s=HANG_S))
 
     def metrics(self) -> None:
         """Note the metrics of all parts that run."""
         for part, port in self.ports:
             if part.running:
-                answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5)
+                answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
                 assert b"atum_mailer_build_info" in answer.content
                 self.told.append((f"metrics at {port}", answer.content))
 
@@ -172,7 +172,7 @@ def poison_and_unreadable(running: Running) -> UUID:
     system = running.system
     unreadable, poison = running.enqueue("unreadable"), running.enqueue("poison")
     system.query("UPDATE atum.content SET key_id = 'gone' WHERE mail_id = %(id)s RETURNING 1", id=unreadable)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while system.mailer.get(poison).status != "dead":
         assert time.monotonic() < deadline
         part = running.start("poisoned", str(poison), serving=False)
@@ -267,7 +267,7 @@ def fates(running: Running) -> None:
 def ways_in(running: Running, by_http: tuple[Api, httpx.Client]) -> None:
     """Each way in, with what is good and with what is refused."""
     api, shop = by_http
-    with BrokerMailer(running.system.amqp_url, client="shop") as mailer:
+    with BrokerMailer(running.system.amqp_url, client="shop", timeout=30) as mailer:
         by_broker = mailer.enqueue(running.mail("broker"))
     assert eventually(
         lambda: running.system.query("SELECT 1 FROM atum.mail WHERE id = %(id)s", id=by_broker) != []
@@ -346,7 +346,7 @@ def wrong_credentials(running: Running) -> None:
         wrong = url.replace(f":{parts.password}@", f":{WRONG}@")
         assert WRONG in wrong
         part = running.start(name, name, serving=False, **{variable: wrong})
-        assert eventually(partial(complains, part), seconds=30)
+        assert eventually(partial(complains, part), seconds=60)
         part.kill()
 
 

@@ -64,7 +64,7 @@ def test_a_hundred_mails_with_files_are_delivered_once_and_whole(client: Client,
         # Anymail tells each recipient's own result; the same id for those of one mail.
         ids = [result.message_id for result in results]
         assert len(set(ids)) == MAILS
-        system.settled(seconds=60)
+        system.settled()
         system.check(sent=MAILS)
         assert system.ledger() == Counter({mail_id or "": 1 for mail_id in ids})
         records = list(system.simulator.ledger())

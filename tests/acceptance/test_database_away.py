@@ -27,9 +27,11 @@ def test_postgres_restarted_under_load_loses_and_doubles_nothing(
         simulation=SimulatorConfig(latency_ms=150),
         settings={"ATUM_BATCH_MAILS": "10"},
     ) as system:
-        system.mailer.enqueue(letters(1000))
-        for left in (800, 400):
-            assert eventually(lambda left=left: 0 < system.waiting() < left)  # type: ignore[misc]
+        for _ in range(2):
+            before = system.accepted()
+            # For four seconds and longer: some are left when the server is back, even where this test stands still.
+            system.mailer.enqueue(letters(1000))
+            assert eventually(lambda before=before: system.accepted() > before)  # type: ignore[misc]
             if orderly:
                 own_postgres.restart()
             else:
@@ -39,19 +41,19 @@ def test_postgres_restarted_under_load_loses_and_doubles_nothing(
         system.settled()
         # Given up while the database was away, and proven by the late answer: both end as sent.
         assert eventually(lambda: not system.query("SELECT FROM atum.batch"))
-        system.check(sent=1000)
+        system.check(sent=2000)
 
 
 def test_an_answer_in_hand_is_recorded_once_the_database_returns(
     own_postgres: PostgresNode, amqp_url: str
 ) -> None:
     migrate(own_postgres.url)
-    # The answer takes longer than a server that stops on a busy machine.
+    # The answer takes longer than a server that stops on a busy machine, and the worker waits for it even longer.
     with System(
         database_url=own_postgres.url,
         amqp_url=amqp_url,
-        simulation=SimulatorConfig(latency_ms=4000),
-        settings={"ATUM_REQUEST_TIMEOUT_S": "15"},
+        simulation=SimulatorConfig(latency_ms=8000),
+        settings={"ATUM_REQUEST_TIMEOUT_S": "60"},
     ) as system:
         ids = system.mailer.enqueue(letters(3))
         system.await_posting()

@@ -108,8 +108,11 @@ def test_a_database_that_is_read_only_for_seconds_is_waited_for(
     with psycopg.connect(own_postgres.url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         connection.execute("SELECT pg_reload_conf()")
+        with psycopg.connect(own_postgres.url) as writing:
+            writing.execute("SET TRANSACTION READ WRITE")
+            load.add(10, connection=writing)
         time.sleep(4)
-        assert load.system.waiting() > 0
+        assert load.system.waiting() >= 10
         connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
         connection.execute("SELECT pg_reload_conf()")
     load.finish()

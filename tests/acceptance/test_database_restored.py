@@ -79,10 +79,10 @@ def test_what_was_sent_after_the_backup_is_found_and_not_sent_again(
         restored(postgres, backup)
         # The log has forgotten that they were sent, and shows them as waiting, until somebody notices. What is written
         # before that makes a copy of moments ago harder to tell from the server that was seen.
-        assert eventually(lambda: all("outcome_unknown" in system.story(one) for one in waiting))
+        assert eventually(lambda: all("outcome_unknown" in system.story(one) for one in waiting), seconds=60)
         new = system.mailer.enqueue(letters(3, name="new"))
         for one in [*waiting, *new]:
-            system.await_status(one, "sent", seconds=40)
+            system.await_status(one, "sent")
         assert system.copies([*waiting, *new]) == [1] * 8
         stories = [system.story(one) for one in waiting]
         assert {story[-1] for story in stories} == {"found"}
@@ -101,7 +101,7 @@ def test_what_was_not_sent_goes_out_once_the_searches_have_found_nothing(
         on_a_new_timeline(postgres, backup)
         system.start_worker()
         for one in waiting:
-            system.await_status(one, "sent", seconds=40)
+            system.await_status(one, "sent")
         assert system.copies(waiting) == [1] * 3
         assert "resend_allowed" in system.story(waiting[0])
         # What was not due cannot have been sent meanwhile.

@@ -35,6 +35,8 @@ def system(database_url: str, amqp_url: str, smtp: Relay) -> Iterator[System]:
         amqp_url=amqp_url,
         settings={
             **SETTLED_SOON,
+            # What SMTP has no answer to is held, and a batch of ten takes its time on a busy machine.
+            "ATUM_REQUEST_TIMEOUT_S": "10",
             "ATUM_SMTP_URL": f"smtp+plain://127.0.0.1:{smtp.port}",
             "ATUM_FALLBACK": "auto",
             "ATUM_FALLBACK_AFTER_S": str(AFTER_S),
@@ -67,7 +69,7 @@ def with_unresolved_attempt(system: System, number: int) -> list[UUID]:
     ids = system.mailer.enqueue(letters(number, name="unresolved"))
     assert eventually(
         lambda: all("resend_allowed" in system.story(one) for one in ids) and window(system)[0] == "closed",
-        seconds=30,
+        seconds=90,
     )
     away(system, FaultKind.MAINTENANCE)
     return ids
@@ -96,9 +98,9 @@ def test_the_smtp_relay_stands_in_while_the_provider_is_away_and_every_mail_arri
     # outage, so that alerts go on.
     assert eventually(lambda: system.statuses(ids) == {"sent": 40}, seconds=60), system.statuses(ids)
     assert window(system) == ("closed", "outage", True)
-    assert smtp.copies() == dict.fromkeys(map(str, [*ids, *lost]), 1)
     # A1, C20: what SMTP left open is neither sent again nor called sent: it is held, with its reason.
-    assert eventually(lambda: system.statuses(lost) == {"held": 2}, seconds=30), system.statuses(lost)
+    assert eventually(lambda: system.statuses(lost) == {"held": 2}, seconds=60), system.statuses(lost)
+    assert smtp.copies() == dict.fromkeys(map(str, [*ids, *lost]), 1)
     held = system.query("SELECT DISTINCT reason FROM atum.mail WHERE status = 'held'")
     assert held == [(HELD_REASON,)]
     # A5: what the provider may have taken waits for the provider, however long.
@@ -123,7 +125,7 @@ def test_the_smtp_relay_stands_in_while_the_provider_is_away_and_every_mail_arri
         ordered.extend(system.mailer.enqueue(letters(1, name="ordered")))
         return SMTP in accounts(system, ordered)
 
-    assert eventually(noticed, seconds=30)
+    assert eventually(noticed, seconds=60)
     assert eventually(lambda: system.statuses(ordered) == {"sent": len(ordered)}, seconds=60)
     report = verify(system.database_url, system.simulator.ledger())
     assert report.sound, report.findings

