@@ -21,13 +21,13 @@ from atum_ops.alerts import catalogue
 from atum_ops.alerts.breach import Breach, Kind, Metrics, Times, breach, document
 from atum_ops.alerts.receivers import command, entry_points, mail, slack, webhook
 from atum_ops.alerts.receivers.opening import receivers
-from atum_ops.alerts.receivers.receiver import TIMEOUT, NotTaken, Receiver
+from atum_ops.alerts.receivers.receiver import TIMEOUT, TIMEOUT_S, NotTaken, Receiver
 from atum_ops.alerts.telling import BUSY, Telling
+from atum_ops.stack.ports import free_port
 from atum_schema.errors import SettingsError
 from tests.alerting import load
 from tests.nodes import eventually
-from tests.receiving import after
-from tests.smtp import PASSWORD, USER, Authority, Relay, Script, faulty, free_port
+from tests.smtp import PASSWORD, USER, Authority, Relay, Script, faulty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,8 +95,12 @@ def test_a_receiver_that_is_away_is_named_by_the_kind_of_failure_alone() -> None
 
 
 def test_no_receiver_is_waited_for_for_long(hook: Hook) -> None:
-    hook.answer = lambda _: after(2)
-    assert failure(webhook.receiver(SecretStr(hook.url), None, timeout_s=0.2)) == "timeout"
+    release = threading.Event()
+    hook.answer = lambda _: 200 if release.wait(60) else 503
+    try:
+        assert failure(webhook.receiver(SecretStr(hook.url), None, timeout_s=0.2)) == "timeout"
+    finally:
+        release.set()
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def test_a_receiver_that_drips_is_cut_off_and_can_be_told_again() -> None:
         for _ in range(2):
             began = time.monotonic()
             assert failure(receiver) == "timeout"
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
 
 
 def test_a_mail_server_that_drips_is_cut_off() -> None:
@@ -135,7 +139,7 @@ def test_a_mail_server_that_drips_is_cut_off() -> None:
         receiver = mail.receiver(url, sender="a@example.com", recipients="b@example.com", timeout_s=0.5)
         began = time.monotonic()
         assert failure(receiver) == "timeout"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 def test_the_proxy_of_the_environment_is_never_asked(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +211,7 @@ def test_a_server_that_has_the_mail_has_it_however_it_says_good_bye(good_bye: st
         server.script = Script(replies={"QUIT": good_bye})
         began = time.monotonic()
         mail_to(server.port).tell(notice())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < TIMEOUT_S
         assert len(server.taken) == 1
 
 
@@ -256,14 +260,10 @@ def test_a_command_that_fails_has_not_taken_it(tmp_path: Path) -> None:
 
 
 def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    words = script(
-        tmp_path,
-        "import pathlib, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "pathlib.Path(sys.argv[1], 'pid').write_text(str(child.pid))\n"
-        "time.sleep(600)\n",
-    )
-    assert failure(command.receiver(words, timeout_s=5)) == "killed after 5 s"
+    # A shell: Python may need seconds to begin, and then the child would not be there yet.
+    path = tmp_path / "told.sh"
+    path.write_text('sleep 600 & echo "$!" > "$1/pid"; wait\n')
+    assert failure(command.receiver(f"/bin/sh {path} {tmp_path}", timeout_s=5)) == "killed after 5 s"
     pid = int((tmp_path / "pid").read_text())
     assert eventually(lambda: not _runs(pid))
 
@@ -391,10 +391,10 @@ def test_a_receiver_that_hangs_holds_up_nobody_and_is_not_called_again_meanwhile
         release.wait(60)
 
     heard: list[Breach] = []
-    telling = Telling([Receiver("hangs", hang), Receiver("well", heard.append)], limit_s=0.3)
+    telling = Telling([Receiver("hangs", hang), Receiver("well", heard.append)], limit_s=5)
     began = time.monotonic()
     results = telling.tell({"hangs": [notice()], "well": [notice(), notice()]})
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert [(one.receiver, one.failure) for one in results] == [
         ("hangs", TIMEOUT),
         ("well", None),
@@ -413,7 +413,7 @@ def test_an_error_that_is_its_own_cause_is_a_failure_like_any_other() -> None:
         except KeyError as error:
             raise error from error
 
-    telling = Telling([Receiver("odd", fail)], limit_s=5)
+    telling = Telling([Receiver("odd", fail)])
     assert telling.tell({"odd": [notice()]})[0].failure == "KeyError"
 
 

@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from atum_ops.alerts import catalogue
+from atum_ops.stack.ports import free_port
 from tests.alerting import Ear, Watcher, at_work, load, vanished
 from tests.command_line import Place, run
 from tests.nodes import eventually
-from tests.smtp import Relay, free_port
+from tests.smtp import Relay
 from tests.system import Part
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def memory(place: Place) -> list[object]:
     return [place.sql("SELECT * FROM atum.alert"), place.sql("SELECT * FROM atum.alert_notice")]
 
 
+def nobody_watches(place: Place) -> bool:
+    """Wait until the server has noticed that who watched is gone: only then may the next one."""
+    return eventually(lambda: place.run("alerts", "status", "--format=json").json["watched"] is False)
+
+
 def test_watching_without_anybody_to_tell_is_refused(place: Place) -> None:
     answer = place.run("alerts", "watch", "--once")
     assert answer.status == 1
@@ -47,6 +53,7 @@ def test_watching_without_anybody_to_tell_is_refused(place: Place) -> None:
 def test_one_look_says_by_its_exit_status_whether_anything_fires(told_by: Place, hook: Receiver) -> None:
     well = told_by.run("alerts", "watch", "--once")
     assert (well.status, well.out) == (0, "")
+    assert nobody_watches(told_by)
     vanished(told_by)
     ill = told_by.run("alerts", "watch", "--once")
     assert (ill.status, ill.out) == (1, "AtumPartVanished\n")
@@ -165,6 +172,7 @@ def test_the_status_shows_every_alert_and_who_was_told(told_by: Place) -> None:
     watcher = Watcher(load(told_by.url), [ear.receiver])
     watcher.round()
     watcher.close()
+    assert nobody_watches(told_by)
     before = memory(told_by)
     answer = told_by.run("alerts", "status", "--format=json")
     assert (answer.status, answer.json["watched"]) == (1, False)
