@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.nodes import Databases, VirtualHosts, private_postgres, private_rabbit
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 
 _UNIT = Path(__file__).parent / "unit"
+
+# An example that stood still for a fifth of a second, because the machine did other things, is no finding.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # Seventy runs of a whole system, several at a time, want the machine for themselves: `make matrix`.
 collect_ignore = [] if "ATUM_MATRIX" in os.environ else ["matrix"]

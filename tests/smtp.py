@@ -175,6 +175,8 @@ class Faulty(socketserver.ThreadingTCPServer):
         self.commands: list[str] = []
         #: Messages whose final dot has come and that were not refused then.
         self.taken: list[bytes] = []
+        #: How many final dots were answered.
+        self.answered = 0
         self.connections = 0
         self.stopping = threading.Event()
 
@@ -220,7 +222,9 @@ class _Conversation(socketserver.StreamRequestHandler):
                 return False
         if self.server.script.times <= 0 or self.server.script.replies.get("END", "")[:1] not in {"4", "5"}:
             self.server.taken.append(message)
-        return self._say("END")
+        going_on = self._say("END")
+        self.server.answered += 1
+        return going_on
 
     def _say(self, step: str) -> bool:
         """Say what the script says, or the usual; whether the conversation goes on."""

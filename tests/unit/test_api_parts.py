@@ -138,10 +138,10 @@ def test_the_first_id_of_a_moment_lies_between_those_before_and_after(moment: da
 
 
 def test_ids_that_are_made_now_lie_within_now() -> None:
-    now = datetime.now(UTC)
-    assert (
-        first_mail_id(now - timedelta(seconds=1)) < new_mail_id() < first_mail_id(now + timedelta(seconds=1))
-    )
+    before = datetime.now(UTC)
+    made = new_mail_id()
+    after = datetime.now(UTC)
+    assert first_mail_id(before - timedelta(seconds=1)) < made < first_mail_id(after + timedelta(seconds=1))
 
 
 def test_a_plus_in_a_time_survives_the_query() -> None:

@@ -68,14 +68,15 @@ def ended(work: Awaitable[object]) -> float:
 
 
 def test_a_task_that_takes_too_long_is_ended_and_goes_on() -> None:
-    assert SECONDS * 0.9 <= ended(asyncio.sleep(10)) < 5
+    assert SECONDS * 0.9 <= ended(asyncio.sleep(60)) < 30
 
 
 def test_what_is_done_in_time_is_not_ended_afterwards() -> None:
     async def limited() -> str:
-        with Patience(SECONDS).limit():
+        # Long enough for a machine that stands still in between.
+        with Patience(1.0).limit():
             await asyncio.sleep(0)
-        await asyncio.sleep(3 * SECONDS)
+        await asyncio.sleep(1.2)
         return "done"
 
     assert asyncio.run(limited()) == "done"
@@ -84,8 +85,8 @@ def test_what_is_done_in_time_is_not_ended_afterwards() -> None:
 def test_who_is_cancelled_by_somebody_else_is_cancelled() -> None:
     async def cancelled() -> bool:
         async def limited() -> None:
-            with Patience(SECONDS).limit():
-                await asyncio.sleep(10)
+            with Patience(60).limit():
+                await asyncio.sleep(60)
 
         task = asyncio.create_task(limited())
         await asyncio.sleep(0)

@@ -45,8 +45,8 @@ def is_cut(connection: socket.socket) -> bool:
         return True
 
 
-def ours() -> int:
-    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+def ours() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "process_request_thread" in thread.name}
 
 
 def test_who_connects_and_says_nothing_takes_no_more_than_a_few_threads() -> None:
@@ -54,15 +54,15 @@ def test_who_connects_and_says_nothing_takes_no_more_than_a_few_threads() -> Non
     port = serve(Meter("relay").registry, "127.0.0.1", 0)
     with ExitStack() as stack:
         connections = [stack.enter_context(connect(port)) for _ in range(3 * MOST)]
-        assert eventually(lambda: sum(map(is_cut, connections[MOST:])) == 2 * MOST, seconds=20)
-        assert ours() - before <= MOST
+        assert eventually(lambda: sum(map(is_cut, connections[MOST:])) == 2 * MOST, seconds=60)
+        assert len(ours() - before) <= MOST
 
 
 def test_who_is_slow_is_cut_off_and_the_next_one_is_answered() -> None:
     port = serve(Meter("relay").registry, "127.0.0.1", 0, total_s=1.0)
     with ExitStack() as stack:
         connections = [stack.enter_context(connect(port)) for _ in range(MOST)]
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 60
         while not all(map(is_cut, connections)):
             assert time.monotonic() < ends, "somebody who says a byte now and then is waited for"
             for connection in connections:
@@ -70,20 +70,22 @@ def test_who_is_slow_is_cut_off_and_the_next_one_is_answered() -> None:
                     connection.sendall(b"x")
                 except OSError:
                     continue
-    assert eventually(lambda: scrape(f"http://127.0.0.1:{port}/metrics").has(m.CONNECTED), seconds=20)
+    assert eventually(lambda: scrape(f"http://127.0.0.1:{port}/metrics").has(m.CONNECTED), seconds=60)
     assert TOTAL_S <= 10
 
 
 def test_who_breaks_off_leaves_nothing_in_the_log(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    # Other servers of this process may have threads of that name.
+    before = ours()
     port = serve(Meter("relay").registry, "127.0.0.1", 0)
     for _ in range(3):
         connection = connect(port)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
     assert scrape(f"http://127.0.0.1:{port}/metrics").has(m.CONNECTED)
-    assert eventually(lambda: ours() == 0, seconds=20)
+    assert eventually(lambda: not ours() - before)
     assert capfd.readouterr().err == ""
     assert not caplog.records
 

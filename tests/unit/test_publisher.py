@@ -148,5 +148,5 @@ def test_nothing_is_handed_over_without_a_connection(line: Line[str], told: Told
 def test_a_line_that_was_never_started_can_be_stopped(line: Line[str]) -> None:
     line.stop()
     asked = time.monotonic()
-    assert not line.await_connected(5)
-    assert time.monotonic() - asked < 1
+    assert not line.await_connected(60)
+    assert time.monotonic() - asked < 30
