@@ -36,7 +36,7 @@ def system(database_url: str, amqp_url: str, smtp: Relay) -> Iterator[System]:
         settings={
             **SETTLED_SOON,
             # What SMTP has no answer to is held, and a batch of ten takes its time on a busy machine.
-            "ATUM_REQUEST_TIMEOUT_S": "10",
+            "ATUM_REQUEST_TIMEOUT_S": "5",
             "ATUM_SMTP_URL": f"smtp+plain://127.0.0.1:{smtp.port}",
             "ATUM_FALLBACK": "auto",
             "ATUM_FALLBACK_AFTER_S": str(AFTER_S),
