@@ -126,7 +126,8 @@ class Inbox:
                 "ATUM_DATABASE_URL": database_url,
                 "ATUM_AMQP_URL": amqp_url,
                 "ATUM_CONTENT_KEYS": new_key("test"),
-                "ATUM_PUBLISH_TIMEOUT_S": "1",
+                # Who waits for a confirm no longer than a busy broker needs for it publishes twice.
+                "ATUM_PUBLISH_TIMEOUT_S": "10",
             },
             **overrides,
         )

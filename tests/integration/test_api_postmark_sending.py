@@ -263,7 +263,8 @@ def test_what_a_client_may_send_in_a_second_is_bounded(api: Api) -> None:
         assert http.post("/email/batch", json=[message() for _ in range(50)]).status_code == 200
         refused = http.post("/email", json=message())
     assert envelope(refused)[:2] == (429, 429)
-    assert 20 <= int(refused.headers["retry-after"]) <= 25
+    # What a busy machine took between the two is over already.
+    assert 10 <= int(refused.headers["retry-after"]) <= 25
 
 
 def test_the_same_key_and_message_gives_the_same_answer_and_one_mail(api: Api, shop: httpx.Client) -> None:
@@ -373,7 +374,7 @@ def test_a_batch_of_nearly_fifty_megabytes_is_taken(api: Api, shop: httpx.Client
 
 def test_a_body_that_declares_too_much_is_refused_before_it_is_sent(api: Api, shop: httpx.Client) -> None:
     token = shop.headers["x-postmark-server-token"]
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as raw:
         raw.sendall(
             f"POST /email/batch HTTP/1.1\r\nHost: x\r\nX-Postmark-Server-Token: {token}\r\n"
             "Content-Type: application/json\r\nContent-Length: 50000001\r\n\r\n".encode()
@@ -399,7 +400,7 @@ def test_a_body_that_grows_beyond_the_limit_is_refused(api: Api, shop: httpx.Cli
 def test_a_body_that_does_not_come_is_given_up_in_the_envelope(database_url: str) -> None:
     with Api(database_url, settings={"ATUM_API_BODY_TIMEOUT_S": "0.5"}) as api:
         token = new_key(api)
-        with socket.create_connection(("127.0.0.1", api.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", api.port), timeout=30) as raw:
             raw.sendall(
                 f"POST /email HTTP/1.1\r\nHost: x\r\nX-Postmark-Server-Token: {token}\r\n"
                 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"From":'.encode()
@@ -409,11 +410,17 @@ def test_a_body_that_does_not_come_is_given_up_in_the_envelope(database_url: str
     assert b'"ErrorCode":408' in answer
 
 
+def takes(shop: httpx.Client, subject: str) -> bool:
+    """Whether a message is taken, once however often it is handed over: the time that is set may be too short for once."""
+    answer = shop.post("/email", json=message(Subject=subject), headers={"Idempotency-Key": subject})
+    return answer.status_code == 200
+
+
 def test_while_the_database_is_away_nothing_is_taken_and_said_so(own_postgres: PostgresNode) -> None:
     migrate(own_postgres.url)
     with Api(own_postgres.url, settings={"ATUM_API_STORE_TIMEOUT_S": "1.5"}) as api:
         with postmark(api, new_key(api)) as shop:
-            assert shop.post("/email", json=message(Subject="before")).status_code == 200
+            assert eventually(lambda: takes(shop, "before"))
             own_postgres.stop()
             for path, body in (("/email", message()), ("/email/batch", [message(), message(To="")])):
                 refused = shop.post(path, json=body)
@@ -423,8 +430,8 @@ def test_while_the_database_is_away_nothing_is_taken_and_said_so(own_postgres: P
                 assert int(refused.headers["retry-after"]) > 0
             assert envelope(shop.get("/messages/outbound", params={"count": 1}))[:2] == (503, 100)
             own_postgres.start()
-            assert eventually(lambda: shop.get("/readyz").status_code == 200, seconds=20)
-            assert shop.post("/email", json=message(Subject="after")).status_code == 200
+            assert eventually(lambda: shop.get("/readyz").status_code == 200, seconds=60)
+            assert eventually(lambda: takes(shop, "after"))
         assert subjects(own_postgres.url) == ["before", "after"]
 
 

@@ -186,6 +186,7 @@ async def test_a_pool_that_is_used_up_is_a_certain_failure(url: str) -> None:
         async with mailer._pool.connection():
             with pytest.raises(EnqueueFailed, match="no connection to the database in time"):
                 await mailer.enqueue(letters(1)[0])
+        mailer._pool.timeout = 30
         await mailer.enqueue(letters(1)[0])
 
 
@@ -195,7 +196,7 @@ async def test_a_database_that_is_down_is_a_certain_failure() -> None:
         started = asyncio.get_running_loop().time()
         with pytest.raises(EnqueueFailed):
             await mailer.enqueue(letters(1)[0])
-        assert asyncio.get_running_loop().time() - started < 10
+        assert asyncio.get_running_loop().time() - started < 20
 
 
 @in_a_loop

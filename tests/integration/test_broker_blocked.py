@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.nodes import eventually, private_rabbit
+from tests.nodes import eventually, private_rabbit, raise_alarm
 from tests.system import System, letters
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def test_mail_leaves_while_an_alarm_blocks_the_broker_because_workers_pull_it_fr
         relay = system.start_relay()
         system.mailer.enqueue(letters(1, name="before"))
         system.settled()
-        rabbit.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+        raise_alarm(rabbit)
         try:
             asked = time.monotonic()
             ids = system.mailer.enqueue(letters(50))
-            assert time.monotonic() - asked < 2
+            assert time.monotonic() - asked < 20
             # The relay gives the broker its budget, and goes on without it.
-            assert eventually(lambda: is_given_up(relay), seconds=10)
+            assert eventually(lambda: is_given_up(relay), seconds=60)
             system.settled()
             assert system.copies(ids) == [1] * 50
         finally:
@@ -56,7 +56,7 @@ def test_mail_is_accepted_and_leaves_while_the_broker_is_down(database_url: str,
         rabbit.kill()
         asked = time.monotonic()
         ids = system.mailer.enqueue(letters(50))
-        assert time.monotonic() - asked < 2
+        assert time.monotonic() - asked < 20
         system.settled()
         assert system.statuses(ids) == {"sent": 50}
         rabbit.start()

@@ -12,7 +12,7 @@ import pytest
 from atum_producers.publisher import Publisher
 from atum_schema import formats, topology
 from atum_schema.ids import new_token
-from tests.nodes import eventually, private_rabbit
+from tests.nodes import eventually, private_rabbit, raise_alarm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def depth(channel: Any) -> int:
 @pytest.fixture
 def alarm(rabbit: RabbitNode) -> Iterator[None]:
     """A memory alarm, cleared at the end."""
-    rabbit.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+    raise_alarm(rabbit)
     yield
     clear(rabbit)
 
@@ -57,16 +57,17 @@ def clear(rabbit: RabbitNode) -> None:
 def test_a_memory_alarm_blocks_publishing_within_the_budget_and_passes(
     rabbit: RabbitNode, alarm: None
 ) -> None:
-    publisher = Publisher(rabbit.url, queues=[topology.deliver_queue("transactional")], timeout_s=1)
+    publisher = Publisher(rabbit.url, queues=[topology.deliver_queue("transactional")], timeout_s=8)
     publisher.start()
     try:
         assert eventually(lambda: publisher.connected)
         ticket = formats.ticket(new_token(), "transactional")
+        first = publisher.connections
         asked = time.monotonic()
         publisher.publish([ticket])
-        assert time.monotonic() - asked < 0.1
-        first = publisher.connections
-        assert eventually(lambda: publisher.connections > first or not publisher.connected, seconds=4)
+        # It does not wait for the confirm, which would take the whole budget.
+        assert time.monotonic() - asked < 7
+        assert eventually(lambda: publisher.connections > first or not publisher.connected)
         assert publisher.confirmed() == []
         clear(rabbit)
 
@@ -74,17 +75,17 @@ def test_a_memory_alarm_blocks_publishing_within_the_budget_and_passes(
             publisher.publish([ticket])
             return ticket.confirms in publisher.confirmed()
 
-        assert eventually(confirmed, seconds=15)
+        assert eventually(confirmed, seconds=60)
     finally:
         asked = time.monotonic()
         publisher.stop()
-        assert time.monotonic() - asked < 3
+        assert time.monotonic() - asked < 8
 
 
 def test_the_publisher_reports_what_is_confirmed_and_never_what_found_no_queue(
     amqp_url: str, channel: Any
 ) -> None:
-    publisher = Publisher(amqp_url, queues=[QUEUE], timeout_s=2)
+    publisher = Publisher(amqp_url, queues=[QUEUE], timeout_s=15)
     publisher.start()
     try:
         assert eventually(lambda: publisher.connected)
@@ -119,11 +120,11 @@ def test_a_broker_that_stands_still_is_dropped_within_the_budget_and_leaves_no_s
         rabbit.freeze()
         ticket = formats.ticket(new_token(), "transactional")
         publisher.publish([ticket])
-        assert eventually(lambda: not publisher.connected, seconds=5)
+        assert eventually(lambda: not publisher.connected, seconds=20)
         gc.collect()
         assert publisher.confirmed() == []
         rabbit.resume()
-        assert eventually(lambda: publisher.connected and publisher.connections > first, seconds=20)
+        assert eventually(lambda: publisher.connected and publisher.connections > first, seconds=60)
     finally:
         rabbit.resume()
         publisher.stop()

@@ -145,7 +145,7 @@ def posted(client: httpx.Client, mail_id: UUID, batch: UUID, to: str) -> str:
 
 def happened(simulator: SimulatorProcess) -> None:
     """Wait until everything has happened to everyone."""
-    assert eventually(lambda: simulator.webhooks()["upcoming"] == 0, seconds=20)
+    assert eventually(lambda: simulator.webhooks()["upcoming"] == 0, seconds=60)
 
 
 def states(place: Place) -> dict[tuple[str, str], str | None]:

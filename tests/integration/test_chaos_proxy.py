@@ -266,16 +266,16 @@ def test_latency_delays_each_way_and_is_pipelined(proxy: Proxy, server: Server) 
     proxy.set(Faults(latency_ms=200))
     with joined(proxy, server) as (near, far):
         began = time.monotonic()
-        for _ in range(30):
+        for _ in range(150):
             near.sendall(b"x")
             time.sleep(0.005)
-        read(far, 30)
+        read(far, 150)
         far.sendall(b"y")
         read(near, 1)
         took = time.monotonic() - began
     assert took >= 0.4
-    # One after another, they would take 6.2 s.
-    assert took < 5
+    # One after another, they would take 30 s.
+    assert took < 20
 
 
 def test_jitter_varies_with_the_seed_and_keeps_the_order(server: Server) -> None:
@@ -299,13 +299,17 @@ def test_bandwidth_is_kept(proxy: Proxy, server: Server) -> None:
 
 def test_slices_are_small_writes(proxy: Proxy, server: Server) -> None:
     proxy.set(Faults(slice_bytes=10, slice_gap_ms=20), way=Way.UP)
-    with joined(proxy, server) as (near, far):
-        near.sendall(bytes(200))
-        sizes: list[int] = []
-        while sum(sizes) < 200:
-            sizes.append(len(far.recv(1000)))
-    # A late reader finds some joined, never all.
-    assert len(sizes) > 2
+
+    def arrives_in_slices() -> bool:
+        with joined(proxy, server) as (near, far):
+            near.sendall(bytes(200))
+            sizes: list[int] = []
+            while sum(sizes) < 200:
+                sizes.append(len(far.recv(1000)))
+        return len(sizes) > 2
+
+    # A late reader finds some joined, and a very late one all.
+    assert eventually(arrives_in_slices)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5_000])
@@ -340,7 +344,8 @@ def test_ten_thousand_small_messages_go_there_and_back_in_seconds(proxy: Proxy, 
         took = time.monotonic() - began
         near.shutdown(socket.SHUT_WR)
         echoing.join()
-    assert took < 10
+    # Whoever waited for a tick of a clock each time would need minutes.
+    assert took < 60
 
 
 def open_files() -> int:
@@ -360,7 +365,8 @@ def test_nothing_is_left_behind(server: Server) -> None:
             assert proxy.connections
     with left, pytest.raises(ConnectionResetError):
         left.recv(1)
-    assert open_files() == before
+    # Others may let go of theirs meanwhile.
+    assert eventually(lambda: open_files() <= before)
     assert not any(one.name == f"chaos-proxy-{proxy.port}" for one in threading.enumerate())
 
 

@@ -96,7 +96,7 @@ class _Line:
     def keep_back_the_answer_to(self, data: bytes) -> None:
         self._cutting.set()
         self._server.sendall(data)
-        assert self._answered.wait(10)
+        assert self._answered.wait(60)
 
     def pump_back(self) -> None:
         while data := _receive(self._server):
