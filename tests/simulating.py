@@ -36,6 +36,6 @@ def settled(simulator: SimulatorProcess) -> dict[str, int]:
         now = simulator.webhooks()
         return not (now["pending"] or now["upcoming"])
 
-    assert eventually(quiet, seconds=30)
+    assert eventually(quiet, seconds=90)
     counts: dict[str, int] = simulator.webhooks()["counts"]
     return counts

@@ -32,6 +32,8 @@ TOKEN = HEADERS["X-Postmark-Server-Token"]
 MAIL, BATCH = uuid.uuid4(), uuid.uuid4()
 JANE = "jane@example.org"
 NOW = datetime.now(UTC)
+#: Much for a machine that does other things, and nothing where there is no deadline.
+SOON_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def opened(url: str) -> Iterator[PostmarkApi]:
     api.close()
 
 
-def failure(url: str, *, seconds: float = 5.0) -> ProviderFailed:
+def failure(url: str, *, seconds: float = 60.0) -> ProviderFailed:
     """Ask a provider for anything; give how that failed."""
     for api in opened(url):
         with pytest.raises(ProviderFailed) as failed:
@@ -69,7 +71,7 @@ def failure(url: str, *, seconds: float = 5.0) -> ProviderFailed:
 
 
 def soon() -> Deadline:
-    return Deadline.start(10)
+    return Deadline.start(60)
 
 
 def send(client: httpx.Client, *to: str, stream: str = "outbound") -> str:
@@ -106,7 +108,7 @@ def test_details_have_our_ids_and_what_happened_to_each_recipient(
         ("delay@example.org", "Transient"),
         (JANE, "Delivered"),
     ]
-    assert eventually(lambda: story() == told, seconds=10), story()
+    assert eventually(lambda: story() == told), story()
 
 
 @pytest.mark.parametrize("message_id", ["5d4f1c9e-8a4b-4f52-9c1e-1f2a3b4c5d6e", "../server", "a/b?c#d"])
@@ -123,8 +125,8 @@ def test_bounces_and_complaints_are_those_of_the_stream(api: PostmarkApi, client
         assert page.total == len(page.bounces)
         return sorted(bounce["Type"] for bounce in page.bounces)
 
-    assert eventually(lambda: types("outbound") == ["HardBounce", "SpamComplaint"], seconds=10)
-    assert eventually(lambda: types("broadcast") == ["SoftBounce"], seconds=10)
+    assert eventually(lambda: types("outbound") == ["HardBounce", "SpamComplaint"])
+    assert eventually(lambda: types("broadcast") == ["SoftBounce"])
     assert api.bounces("outbound", since=NOW, offset=2, deadline=soon()).bounces == []
 
 
@@ -133,7 +135,7 @@ def test_bounces_can_be_asked_for_up_to_a_moment_and_none_before_it_is_missed(
 ) -> None:
     send(client, "bounce-hard@example.org")
     assert eventually(
-        lambda: api.bounces("outbound", since=NOW, offset=0, deadline=soon()).total == 1, seconds=10
+        lambda: api.bounces("outbound", since=NOW, offset=0, deadline=soon()).total == 1,
     )
     (bounce,) = api.bounces("outbound", since=NOW, offset=0, deadline=soon()).bounces
     at = read_time(bounce["BouncedAt"])
@@ -249,18 +251,15 @@ def test_an_answer_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "bytes" in str(failure(url))
 
 
-def test_nobody_there_is_a_failure_without_a_status(simulator: SimulatorProcess) -> None:
-    del simulator
-    with answering(200) as url:
-        pass
-    assert failure(url).status is None
+def test_nobody_there_is_a_failure_without_a_status() -> None:
+    assert failure("http://127.0.0.1:1").status is None
 
 
 def test_an_answer_that_never_ends_is_given_up_by_the_deadline() -> None:
     with answering(200, b"{", {"Content-Length": "100"}) as url:
         began = time.monotonic()
         error = failure(url, seconds=0.5)
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < SOON_S
     assert error.status is None
 
 
@@ -268,7 +267,7 @@ def test_an_answer_that_drips_is_given_up_by_the_deadline() -> None:
     with dripping() as url:
         began = time.monotonic()
         error = failure(url, seconds=0.5)
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < SOON_S
     assert error.status is None
 
 

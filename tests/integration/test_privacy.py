@@ -76,11 +76,11 @@ def deliver(
         keyring=Keyring(place.environment["ATUM_CONTENT_KEYS"]),
         policy=lambda: RetryPolicy(attempts=3, tries=9, base=0.01, maximum=0.01),
         worker="tests/1",
-        request_timeout_s=5,
-        claim_lease_s=20,
-        posting_lease_s=20,
+        request_timeout_s=60,
+        claim_lease_s=60,
+        posting_lease_s=120,
         recording=Recording(drop_content=drop_content, patience_s=5, settle_s=30),
-        record_patience_s=5,
+        record_patience_s=60,
         marked=unnoticed,
     )
     try:

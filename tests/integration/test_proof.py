@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from atum_schema import database
 from atum_schema.encryption import Keyring
 from atum_schema.status import Cause
 from atum_workers import proof, store
+from atum_workers.deadline import Deadline
 from atum_workers.deliver import Delivery
 from atum_workers.proof import Proof
 from atum_workers.retry import RetryPolicy
@@ -37,6 +39,18 @@ class Nobody:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that have passed for deliveries, which only the test lets pass."""
+    clock = [0.0]
+
+    def start(budget: float) -> Deadline:
+        return Deadline.start(budget, boot=lambda: clock[0], wall=lambda: clock[0])
+
+    monkeypatch.setattr("atum_workers.deliver.Deadline", SimpleNamespace(start=start))
+    return clock
 
 
 def prove(place: Place, mail_id: UUID, batch: UUID, message_id: str = "message-1") -> None:
@@ -195,14 +209,14 @@ def test_only_the_token_of_the_posting_mark_can_say_that_a_batch_was_not_posted(
 
 
 def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that_it_did_not_post(
-    place: Place,
+    place: Place, passed: list[float]
 ) -> None:
     (mail_id,) = place.enqueue(1)
     (batch,) = place.issue()
 
     def outlasted(wal: int) -> None:
         del wal
-        time.sleep(0.25)
+        passed[0] = 3600.0
         give_up(place)
 
     keyring = Keyring(place.environment["ATUM_CONTENT_KEYS"])
@@ -213,11 +227,11 @@ def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that
             keyring=keyring,
             policy=lambda: RetryPolicy(attempts=3, tries=9, base=1, maximum=10),
             worker="tests/1",
-            request_timeout_s=0.2,
-            claim_lease_s=5,
-            posting_lease_s=1,
+            request_timeout_s=60,
+            claim_lease_s=60,
+            posting_lease_s=120,
             recording=RECORDING,
-            record_patience_s=5,
+            record_patience_s=60,
             marked=outlasted,
         ).deliver(batch)
     assert state(place, mail_id) == ("retrying", 0, 1)
@@ -225,7 +239,7 @@ def test_a_worker_whose_mark_came_too_late_tells_a_batch_given_up_meanwhile_that
 
 
 def test_a_mark_whose_confirmation_was_lost_is_taken_back_however_long_the_database_was_away(
-    place: Place,
+    place: Place, passed: list[float]
 ) -> None:
     (mail_id,) = place.enqueue(1)
     (batch,) = place.issue()
@@ -233,6 +247,7 @@ def test_a_mark_whose_confirmation_was_lost_is_taken_back_however_long_the_datab
 
         def lose_the_answer(wal: int) -> NoReturn:
             del wal
+            passed[0] = 3600.0
             proxy.down()
             proxy.reset()
             raise psycopg.OperationalError("the connection was lost before the answer came")
@@ -249,9 +264,9 @@ def test_a_mark_whose_confirmation_was_lost_is_taken_back_however_long_the_datab
                 worker="tests/1",
                 request_timeout_s=0.2,
                 claim_lease_s=0.1,
-                posting_lease_s=1,
+                posting_lease_s=120,
                 recording=RECORDING,
-                record_patience_s=30,
+                record_patience_s=60,
                 marked=lose_the_answer,
             )
             working = threads.submit(delivery.deliver, batch)
@@ -261,7 +276,7 @@ def test_a_mark_whose_confirmation_was_lost_is_taken_back_however_long_the_datab
             give_up(place)
             assert state(place, mail_id) == ("unknown", 0, 1)
             proxy.heal()
-            working.result(30)
+            working.result(90)
     assert state(place, mail_id) == ("retrying", 0, 1)
     assert place.sql("SELECT reason FROM atum.mail") == [("not_posted",)]
 

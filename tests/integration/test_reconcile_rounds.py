@@ -67,7 +67,7 @@ def reconciliation(place: Place, index: Index) -> Iterator[Reconciliation]:
             policy=lambda: POLICY,
             resend_lanes=lambda: frozenset({"transactional"}),
             drop_content=True,
-            request_timeout_s=5.0,
+            request_timeout_s=60.0,
             round_lease_s=LEASE_S,
         )
 

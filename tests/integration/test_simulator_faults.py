@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from atum_ops.simulator.process import SimulatorProcess
 
+#: Only for who waits in vain.
 IMPATIENT = httpx.Timeout(30, read=0.5)
 HANG_S = 30.0
 LATE_S = 0.3
@@ -147,8 +148,11 @@ def test_a_fault_shows_what_the_table_says_and_the_ledger_is_true(
     simulator.set_faults(FaultPlan(rules=(FaultRule(kind=kind, max_count=1),), hang_s=HANG_S, late_s=LATE_S))
     failing: list[str] = []
     if kind in FAILURES:
+        in_vain = FAILURES[kind] is httpx.ReadTimeout
         with pytest.raises(FAILURES[kind]):
-            client.post("/email/batch", json=BATCH, timeout=IMPATIENT)
+            client.post("/email/batch", json=BATCH, timeout=IMPATIENT if in_vain else 30)
+        # Who gave up may be faster than the simulator.
+        assert eventually(lambda: simulator.summary().faults == {kind: 1})
     else:
         response = client.post("/email/batch", json=BATCH)
         assert ANSWERS[kind](response)
@@ -194,11 +198,11 @@ def test_a_single_message_meets_the_same_faults(
 def test_a_dripping_answer_outlives_the_read_timeout_and_ends_at_the_bound(
     simulator: SimulatorProcess, client: httpx.Client
 ) -> None:
-    simulator.set_faults(FaultPlan(rules=(FaultRule(kind=FaultKind.DRIP, max_count=1),), hang_s=2.5))
+    simulator.set_faults(FaultPlan(rules=(FaultRule(kind=FaultKind.DRIP, max_count=1),), hang_s=5.0))
     started = time.monotonic()
     with pytest.raises(httpx.ReadError):
-        client.post("/email/batch", json=BATCH, timeout=httpx.Timeout(30, read=1.0))
-    assert time.monotonic() - started > 2.0
+        client.post("/email/batch", json=BATCH, timeout=httpx.Timeout(30, read=4.0))
+    assert time.monotonic() - started > 4.5
     assert [record.mail_id for record in simulator.ledger()] == IDS
 
 
@@ -247,7 +251,7 @@ def test_a_late_answer_comes_long_after_the_acceptance(
     simulator.set_faults(FaultPlan(rules=(FaultRule(kind=FaultKind.ANSWER_LATE),), late_s=30.0))
     with pytest.raises(httpx.ReadTimeout):
         client.post("/email/batch", json=BATCH, timeout=IMPATIENT)
-    assert [record.mail_id for record in simulator.ledger()] == IDS
+    assert eventually(lambda: [record.mail_id for record in simulator.ledger()] == IDS, seconds=20)
 
 
 def test_a_connection_that_was_closed_unannounced_is_not_used_again(
@@ -267,7 +271,7 @@ def test_a_connection_that_was_closed_unannounced_is_not_used_again(
 def test_a_hang_ends_with_a_reset_at_its_bound(simulator: SimulatorProcess, client: httpx.Client) -> None:
     simulator.set_faults(FaultPlan(rules=(FaultRule(kind=FaultKind.HANG_BEFORE),), hang_s=0.1))
     with pytest.raises(httpx.ReadError):
-        client.post("/email/batch", json=BATCH, timeout=20)
+        client.post("/email/batch", json=BATCH, timeout=30)
     assert simulator.summary().accepted == 0
 
 

@@ -21,7 +21,8 @@ from tests.simulating import HEADERS
 
 MAIL: dict[str, Any] = {"From": "a@example.com", "To": "b@example.org", "TextBody": "x"}
 SEARCH = "/messages/outbound?count=9&offset=0"
-IMPATIENT = httpx.Timeout(30, read=0.5)
+#: Seconds after which it is known that there is no answer; only for who may wait in vain.
+IMPATIENT = 0.5
 
 
 @pytest.fixture
@@ -33,12 +34,14 @@ def simulator(shared: SimulatorProcess) -> SimulatorProcess:
     return shared
 
 
-def outcome(simulator: SimulatorProcess, client: httpx.Client | None = None) -> str:
+def outcome(
+    simulator: SimulatorProcess, client: httpx.Client | None = None, *, patience_s: float = 30.0
+) -> str:
     """Send one mail; give what its sender sees."""
     post = httpx.post if client is None else client.post
     url = "/email" if client is not None else f"{simulator.url}/email"
     try:
-        response = post(url, json=MAIL, headers=HEADERS, timeout=IMPATIENT)
+        response = post(url, json=MAIL, headers=HEADERS, timeout=httpx.Timeout(30, read=patience_s))
     except httpx.TransportError as error:
         return type(error).__name__
     return str(response.status_code)
@@ -66,9 +69,10 @@ def left_s(simulator: SimulatorProcess) -> float | None:
 def test_a_scenario_lasts_until_it_is_cleared_and_accepts_nothing(
     name: str, seen: set[str], simulator: SimulatorProcess
 ) -> None:
+    patience_s = IMPATIENT if name == "stalled" else 30.0
     simulator.scenario(name)
-    assert eventually(lambda: outcome(simulator) in seen)
-    assert {outcome(simulator) for _ in range(3)} <= seen
+    assert eventually(lambda: outcome(simulator, patience_s=patience_s) in seen)
+    assert {outcome(simulator, patience_s=patience_s) for _ in range(3)} <= seen
     assert left_s(simulator) is None
     assert list(simulator.ledger()) == []
     simulator.clear_scenario()
@@ -119,14 +123,15 @@ def test_a_stalled_connection_takes_nothing_however_much_is_written(simulator: S
 def test_a_scenario_ends_by_itself_and_what_was_before_is_back(simulator: SimulatorProcess) -> None:
     simulator.set_faults(preset("503"))
     simulator.tune(index_lag_s=7)
-    started = time.monotonic()
-    simulator.scenario("revoked-token", 1.5)
+    simulator.scenario("revoked-token", 60)
     left = left_s(simulator)
     assert left is not None
-    assert 0 < left <= 1.5
+    assert 0 < left <= 60
     assert outcome(simulator) == "401"
-    assert eventually(lambda: simulator.status()["scenario"] is None, seconds=30)
-    assert time.monotonic() - started >= 1.4
+    started = time.monotonic()
+    simulator.scenario("revoked-token", 1.0)
+    assert eventually(lambda: simulator.status()["scenario"] is None)
+    assert time.monotonic() - started >= 0.9
     assert outcome(simulator) == "503"
     status = simulator.status()
     assert [rule["kind"] for rule in status["faults"]["rules"]] == ["503"]
@@ -134,7 +139,8 @@ def test_a_scenario_ends_by_itself_and_what_was_before_is_back(simulator: Simula
 
 
 def test_a_refusal_ends_by_itself_on_the_same_port(simulator: SimulatorProcess) -> None:
-    simulator.scenario("refused", 1.0)
+    # Long enough to be seen by a machine that stands still in between.
+    simulator.scenario("refused", 5.0)
     assert eventually(lambda: outcome(simulator) == "ConnectError")
     assert eventually(lambda: sends(simulator), seconds=30)
 
@@ -170,7 +176,7 @@ def test_in_an_outage_everything_fails_in_several_ways_and_nothing_is_accepted(
     seen: set[str] = set()
 
     def all_ways() -> bool:
-        seen.add(outcome(simulator))
+        seen.add(outcome(simulator, patience_s=IMPATIENT))
         return seen >= {"503", "502", "ReadError", "ConnectError"}
 
     assert eventually(all_ways, seconds=60)
@@ -184,7 +190,7 @@ def test_in_a_brownout_some_requests_fail_and_some_do_not(simulator: SimulatorPr
     assert simulator.status()["conditions"]["latency_ms"] == 300
 
     def both() -> bool:
-        outcome(simulator)
+        outcome(simulator, patience_s=IMPATIENT)
         summary = simulator.summary()
         return summary.accepted > 0 and sum(summary.faults.values()) > 0
 
@@ -233,11 +239,14 @@ def test_the_latency_can_be_changed_while_it_runs(simulator: SimulatorProcess, c
 def test_the_rate_limit_lets_a_burst_through_and_then_says_how_long_to_wait(
     retry_after: bool, simulator: SimulatorProcess, client: httpx.Client
 ) -> None:
-    simulator.tune(rate_per_s=0.1, rate_burst=3, rate_retry_after=retry_after)
+    simulator.tune(rate_per_s=0.01, rate_burst=3, rate_retry_after=retry_after)
     assert [client.post("/email", json=MAIL).status_code for _ in range(3)] == [200] * 3
     refused = client.post("/email", json=MAIL)
     assert (refused.status_code, refused.json()["ErrorCode"]) == (429, 429)
-    assert refused.headers.get("Retry-After") == ("10" if retry_after else None)
+    assert ("Retry-After" in refused.headers) == retry_after
+    if retry_after:
+        # Less by the time since the first one.
+        assert 50 < int(refused.headers["Retry-After"]) <= 100
     summary = simulator.summary()
     assert (summary.accepted, summary.sends, summary.limited) == (3, 4, 1)
     simulator.tune(rate_per_s=0)
@@ -253,15 +262,15 @@ def test_an_empty_bucket_fills_up_again(simulator: SimulatorProcess, client: htt
 
 
 def test_an_idle_connection_is_closed_by_the_server(simulator: SimulatorProcess) -> None:
-    simulator.tune(idle_s=0.3)
     address = urlsplit(simulator.url)
     with socket.create_connection((str(address.hostname), address.port or 0), timeout=30) as raw:
-        for _ in range(2):
+        for idle_s in (60.0, 0.3):
+            simulator.tune(idle_s=idle_s)
+            asked = time.monotonic()
             raw.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
             assert raw.recv(65536).startswith(b"HTTP/1.1 404")
-        answered = time.monotonic()
         assert raw.recv(1) == b""
-        assert time.monotonic() - answered >= 0.2
+        assert time.monotonic() - asked >= 0.25
 
 
 @pytest.mark.parametrize(
@@ -299,9 +308,11 @@ def test_a_simulator_stops_and_starts_again_whatever_is_played() -> None:
     with SimulatorProcess() as simulator:
         for name in SCENARIOS:
             simulator.scenario(name)
-            started = time.monotonic()
+            process = simulator._process
             simulator.restart()
-            assert time.monotonic() - started < 15
+            # It has ended by itself, and was not killed.
+            assert process is not None
+            assert process.returncode == 0
             assert sends(simulator)
             assert simulator.status()["scenario"] is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,7 +17,7 @@ from tests.simulating import HEADERS, MAIL, send, settled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.receiving import Received, Receiver
+    from tests.receiving import Receiver
 
 SCALE = 0.0005
 
@@ -85,41 +85,37 @@ def test_a_receiver_that_is_away_or_slow_gets_its_events_when_it_is_back(hook: R
     ):
         simulator.register_webhook(hook.url)
         send(client, "jane@example.org")
-        assert settled(simulator)["retried"] == 1
+        # More often where the second answer is late by itself.
+        retried = settled(simulator)["retried"]
+        assert retried >= 1
+        assert eventually(lambda: len(hook.received) == retried + 1)
         assert len({one.trace for one in hook.received}) == 1
         simulator.set_webhook_outage("failing")
         send(client, "john@example.org")
-        assert eventually(lambda: simulator.webhooks()["counts"]["retried"] >= 3)
+        assert eventually(lambda: simulator.webhooks()["counts"]["retried"] >= retried + 2)
+        assert hook.about("john@example.org") == []
         simulator.set_webhook_outage("")
         settled(simulator)
-        assert hook.about("john@example.org") == [("Delivery", "john@example.org")]
+        assert set(hook.about("john@example.org")) == {("Delivery", "john@example.org")}
 
 
 def test_a_slow_receiver_has_few_connections_and_does_not_slow_sending(hook: Receiver) -> None:
-    waiting: list[int] = []
-    most = 0
-
-    def answer(_: Received) -> int:
-        nonlocal most
-        waiting.append(1)
-        most = max(most, len(waiting))
-        time.sleep(0.3)
-        waiting.pop()
-        return 200
-
-    hook.answer = answer
+    answering = threading.Event()
+    hook.answer = lambda _: 200 if answering.wait(60) else 500
     config = SimulatorConfig(time_scale=SCALE, webhook_connections=3)
     with (
         SimulatorProcess(config) as simulator,
         httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client,
     ):
         simulator.register_webhook(hook.url)
-        started = time.monotonic()
+        # Nobody has got an answer when all of them are sent.
         for number in range(12):
             send(client, "jane@example.org", mail_id=f"m{number}")
-        assert time.monotonic() - started < 1
+        assert eventually(lambda: len(hook.received) == 3)
+        assert not eventually(lambda: len(hook.received) > 3, seconds=0.3)
+        answering.set()
         settled(simulator)
-    assert (len(hook.received), most, hook.connections) == (12, 3, 3)
+    assert (len(hook.received), hook.connections) == (12, 3)
 
 
 @pytest.mark.parametrize(("fate", "posts"), [("bounce-soft", 11), ("delivered", 4)])

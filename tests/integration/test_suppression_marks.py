@@ -37,7 +37,7 @@ def test_an_order_waits_for_a_mark_that_is_being_made_and_one_that_comes_later_s
         thread.start()
         assert eventually(lambda: waiting_for_marks(place))
         assert not ordered.is_set()
-    thread.join(10)
+    thread.join(60)
     assert ordered.is_set()
     assert store.release(place.connection, batch=batch, token=token, delay_s=0)
     assert store.claim(place.connection, batch=batch, token=token, worker="tests/1", lease_s=60)
@@ -58,7 +58,7 @@ def test_a_mark_that_waits_for_an_order_sees_it(place: Place) -> None:
         thread.start()
         assert eventually(lambda: waiting_for_marks(place))
         assert marked == []
-    thread.join(10)
+    thread.join(60)
     assert marked == [None]
 
 

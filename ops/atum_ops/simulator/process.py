@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from atum_ops.simulator.records import LedgerRecord, Summary, TruthRecord
     from atum_ops.simulator.webhook_faults import WebhookFaults
 
-_START_S = 20.0
-_STOP_S = 5.0
+_START_S = 60.0
+_STOP_S = 15.0
 _LOG_TAIL = 4000
 
 
