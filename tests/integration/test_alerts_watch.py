@@ -192,7 +192,7 @@ def test_a_clock_that_is_set_back_silences_no_alert_and_keeps_no_end_from_being_
     came_back(place)
     watcher.rounds(COOLDOWN_S)
     assert ear.about(VANISHED)[3:] == [(VANISHED, "resolved")]
-    assert not place.sql("SELECT FROM atum.alert")
+    assert not place.sql("SELECT 1 FROM atum.alert")
     vanished(place)
     watcher.rounds(COOLDOWN_S)
     assert ear.about(VANISHED)[4:] == [(VANISHED, "firing")]

@@ -32,7 +32,7 @@ def started(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[tup
         log=tmp_path / "exporter.log",
     )
     with service:
-        assert eventually(lambda: "exporter: serving" in service.output() or not service.running, seconds=30)
+        assert eventually(lambda: "exporter: serving" in service.output() or not service.running, seconds=60)
         assert "exporter: serving" in service.output(), service.output()
         yield service, Served(port)
 
@@ -84,7 +84,7 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
             log=tmp_path / "exporter.log",
         )
         with service:
-            assert eventually(lambda: not service.running, seconds=30)
+            assert eventually(lambda: not service.running, seconds=60)
             assert service.stop() == 1
     assert service.output().splitlines() == [
         f"atum-mailer: ATUM_EXPORTER_PORT: cannot listen on {LOOPBACK}:{port}: Address already in use"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,11 @@ from atum_ops.mails import orders_store, recall_store, recalling
 from atum_schema import database
 from tests.beside import Beside
 from tests.command_line import DEAD, RETRYING, SENT, UNKNOWN, Answer, Place
+from tests.nodes import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from uuid import UUID
 
 TAG: dict[str, Any] = {"tag": "newsletter"}
 
@@ -90,14 +96,29 @@ def test_what_it_stopped_is_never_posted(place: Place) -> None:
     assert place.sql("SELECT 1 FROM atum.batch WHERE id = ANY(%(ids)s)", ids=batches) == []
 
 
+@contextmanager
+def answered_meanwhile(place: Place, batch: UUID, outcome: Mapping[str, Any]) -> Iterator[None]:
+    """Post a batch, and let the answer come once a recall has seen that it is being posted."""
+    token = place.post(batch)
+    seen = "SELECT 1 FROM atum.operation WHERE jsonb_array_length(last -> 'late') > 0"
+
+    def answer() -> None:
+        if eventually(lambda: bool(place.sql(seen))):
+            place.record(batch, token, outcome)
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    try:
+        yield
+    finally:
+        answering.join()
+
+
 def test_a_mail_that_comes_back_from_its_post_while_it_runs_is_stopped_too(place: Place) -> None:
     place.enqueue(**TAG)
     (batch,) = place.issue()
-    token = place.post(batch)
-    answered = threading.Timer(0.5, lambda: place.record(batch, token, RETRYING))
-    answered.start()
-    answer = recall(place, "--yes", "--format=json")
-    answered.join()
+    with answered_meanwhile(place, batch, RETRYING):
+        answer = recall(place, "--yes", "--format=json")
     assert (answer.status, answer.json["counts"]) == (0, {"canceled": 1})
     assert statuses(place) == {"canceled": 1}
 
@@ -105,11 +126,8 @@ def test_a_mail_that_comes_back_from_its_post_while_it_runs_is_stopped_too(place
 def test_one_that_is_accepted_while_it_runs_has_gone(place: Place) -> None:
     place.enqueue(**TAG)
     (batch,) = place.issue()
-    token = place.post(batch)
-    answered = threading.Timer(0.5, lambda: place.record(batch, token, SENT))
-    answered.start()
-    answer = recall(place, "--yes", "--format=json")
-    answered.join()
+    with answered_meanwhile(place, batch, SENT):
+        answer = recall(place, "--yes", "--format=json")
     assert (answer.status, answer.json["counts"]) == (0, {"gone": 1})
 
 

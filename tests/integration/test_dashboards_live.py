@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -26,6 +27,8 @@ OURS = families()
 INTERVAL = "5s"
 # Scrapes that began so long ago have ended.
 SETTLED_S = 1.0
+# All targets have answered all scrapes of late, and there were enough for a rate.
+SCRAPED = f"min(min_over_time(up[{INTERVAL}])) == 1 and min(count_over_time(up[{INTERVAL}])) > 4"
 # One alert, under the labels that ours have, from the moment on that there is traffic.
 RULES = """\
 groups:
@@ -90,9 +93,15 @@ def live() -> Iterator[Live]:
         node.rules = [node.directory / "rules.yml"]
         node.rules[0].write_text(RULES)
         node.reload()
-        node.wait_for_scrapes()
-        assert eventually(lambda: bool(node.query(f"min(count_over_time(up[{INTERVAL}])) > 4")), seconds=20)
-        at_rest = time.time()
+        node.wait_for_scrapes(seconds=60)
+        at_rest = 0.0
+
+        def rested() -> bool:
+            nonlocal at_rest
+            at_rest = time.time() - SETTLED_S
+            return bool(node.query(SCRAPED, at=at_rest))
+
+        assert eventually(rested, seconds=60)
         # A scrape has the time of its beginning: what was begun at rest must not see what moves.
         assert eventually(lambda: bool(node.query(f"min(timestamp(up)) > {at_rest}")))
 
@@ -105,7 +114,7 @@ def live() -> Iterator[Live]:
             return not shortcomings(node, interval=INTERVAL, at=at_work)
 
         # Whether it did is what the tests say.
-        eventually(moves_until_nothing_is_wanting, seconds=30)
+        eventually(moves_until_nothing_is_wanting, seconds=60)
         yield Live(node, at_rest, at_work)
 
 
@@ -150,20 +159,26 @@ def test_what_the_real_exporter_says_fills_its_panels_before_the_first_mail_and_
     assert len(of_exporter) > 40
     configured = loaded(place.url)
     address = f"127.0.0.1:{configured.exporter_port}"
-    with (
-        serving(configured) as served,
-        private_prometheus(targets={"atum-mailer-exporter": [address]}, interval_s=0.5) as node,
-    ):
+    before = NEVER | {"Since a mail was accepted", "Since a window changed its state"}
+    with serving(configured) as served, ExitStack() as undo:
+        # Prometheus must not have seen it without what it reads.
         served.await_up()
-        node.wait_for_scrapes()
-        assert eventually(lambda: bool(node.query(f"min(count_over_time(up[{INTERVAL}])) > 4")), seconds=20)
-        at_first = empty(of_exporter, node)
+        node = undo.enter_context(
+            private_prometheus(targets={"atum-mailer-exporter": [address]}, interval_s=0.5)
+        )
+        node.wait_for_scrapes(seconds=60)
+        assert eventually(lambda: bool(node.query(SCRAPED)), seconds=60)
+        # A scrape that failed meanwhile empties them all until the next one.
+        assert eventually(lambda: empty(of_exporter, node).keys() == before), empty(of_exporter, node)
         place.ended(SENT, 3)
         place.ended(DEAD)
         assert eventually(lambda: served.scrape().value(m.DEAD) == 1)
-        assert eventually(lambda: node.query("max(atum_mailer_dead_letters)")[0].value == 1)
-        assert at_first.keys() == NEVER | {"Since a mail was accepted", "Since a window changed its state"}
-        assert empty(of_exporter, node).keys() == NEVER
+        assert eventually(lambda: dead_letters(node) == [1])
+        assert eventually(lambda: empty(of_exporter, node).keys() == NEVER), empty(of_exporter, node)
+
+
+def dead_letters(node: PrometheusNode) -> list[float]:
+    return [sample.value for sample in node.query("max(atum_mailer_dead_letters)")]
 
 
 def test_two_exporters_show_the_numbers_of_one(live: Live) -> None:

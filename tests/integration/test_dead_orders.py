@@ -353,7 +353,7 @@ def killed_in_the_middle(place: Place, *arguments: str) -> UUID:
     ) as process:
         try:
             assert eventually(
-                lambda: bool(place.sql("SELECT 1 FROM atum.operation WHERE last IS NOT NULL")), seconds=30
+                lambda: bool(place.sql("SELECT 1 FROM atum.operation WHERE last IS NOT NULL")), seconds=60
             )
         finally:
             process.kill()

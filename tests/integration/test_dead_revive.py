@@ -92,7 +92,7 @@ def test_what_a_shovel_of_rabbitmq_moves_is_replayed_once_and_old_copies_revive_
             put(channel, body)
     shovel(rabbit_node, system.amqp_url)
     everybody_sent = lambda: system.statuses(ids) == {"sent": 20}  # noqa: E731
-    assert eventually(everybody_sent, seconds=30), system.statuses(ids)
+    assert eventually(everybody_sent, seconds=90), system.statuses(ids)
     assert eventually(lambda: not bodies(system.amqp_url, topology.REVIVE))
     assert eventually(lambda: not bodies(system.amqp_url))
     assert system.copies(ids) == [1] * 20

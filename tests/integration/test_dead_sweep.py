@@ -18,6 +18,7 @@ from atum_workers.rotation import Limits
 from atum_workers.sweep_dead import Sweep, Swept
 from tests.command_line import DEAD, Place
 from tests.dead import agree, bodies, broker, foreign, letters, look, message, publish, put
+from tests.intaking import depth
 from tests.nodes import eventually
 
 if TYPE_CHECKING:
@@ -43,11 +44,17 @@ def sweep(
     amqp_url: str,
     *,
     at_once: int = 7,
+    idle_s: float = 20,
     go_on: Callable[[], None] = lambda: None,
 ) -> Swept:
-    """Sweep in small steps, so that a few letters are several of them."""
-    limits = Limits(at_once=at_once, idle_s=0.5)
+    """Sweep in small steps, so that a few letters are several of them; after `idle_s` it believes that nothing more comes."""
+    limits = Limits(at_once=at_once, idle_s=idle_s)
     return Sweep(pool=pool, amqp_url=amqp_url, go_on=go_on, limits=limits).run()
+
+
+def are_there(amqp_url: str, number: int) -> bool:
+    """Wait until so many messages wait: who looked at them has given them back, and RabbitMQ has noticed."""
+    return eventually(lambda: depth(amqp_url, topology.DEAD) == number)
 
 
 def replayed(place: Place, *ids: Any) -> None:
@@ -59,10 +66,12 @@ def test_what_agrees_already_stays_as_it_is(place: Place, pool: ConnectionPool[A
     with broker(amqp_url) as channel:
         assert publish(place, channel) == 20
     before = set(look(amqp_url))
+    assert are_there(amqp_url, 20)
     assert sweep(pool, amqp_url) == Swept(kept=20)
-    assert set(look(amqp_url)) == before
+    assert eventually(lambda: set(look(amqp_url)) == before)
+    assert are_there(amqp_url, 20)
     assert sweep(pool, amqp_url) == Swept(kept=20)
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_messages_of_mails_that_were_replayed_or_discarded_are_removed(
@@ -74,7 +83,7 @@ def test_messages_of_mails_that_were_replayed_or_discarded_are_removed(
     replayed(place, *ids[:5])
     assert place.run("dead", "discard", *ids[5:7], "--yes").status == 0
     assert sweep(pool, amqp_url) == Swept(kept=13, stale=7)
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_a_mail_that_died_again_has_the_message_of_its_new_cycle_alone(
@@ -88,8 +97,9 @@ def test_a_mail_that_died_again_has_the_message_of_its_new_cycle_alone(
             place.end(batch, **DEAD)
         publish(place, channel)
     assert set(look(amqp_url)) == {(mail, 1), (mail, 2)}
+    assert are_there(amqp_url, 2)
     assert sweep(pool, amqp_url) == Swept(kept=1, stale=1)
-    assert look(amqp_url) == [(mail, 2)]
+    assert eventually(lambda: look(amqp_url) == [(mail, 2)])
 
 
 def test_second_messages_and_those_that_are_none_of_ours_are_removed(
@@ -104,7 +114,7 @@ def test_second_messages_and_those_that_are_none_of_ours_are_removed(
             put(channel, body)
     number = len(list(foreign()))
     assert sweep(pool, amqp_url) == Swept(kept=10, repeated=5, unreadable=number)
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 @pytest.mark.parametrize("how", ["purged", "deleted"])
@@ -122,6 +132,7 @@ def test_a_wiped_queue_is_made_anew_by_the_relay(
     with broker(amqp_url) as channel:
         assert publish(place, channel) == 20
     assert agree(place, amqp_url)
+    assert are_there(amqp_url, 20)
     assert sweep(pool, amqp_url) == Swept(kept=20)
 
 
@@ -134,7 +145,7 @@ def test_a_message_whose_confirm_nobody_noted_is_noted_and_not_published_again(
         place.sql("UPDATE atum.dead_letter SET published_at = NULL, publish_after = now()")
         assert sweep(pool, amqp_url) == Swept(kept=3)
         assert publish(place, channel) == 0
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_what_a_relay_publishes_meanwhile_is_not_doubted(
@@ -154,7 +165,7 @@ def test_what_a_relay_publishes_meanwhile_is_not_doubted(
 
         assert sweep(pool, amqp_url, go_on=meanwhile) == Swept(kept=20)
     assert len(letters(place)) == 30
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_what_dies_before_the_sweep_and_is_published_behind_its_end_is_not_doubted(
@@ -170,7 +181,7 @@ def test_what_dies_before_the_sweep_and_is_published_behind_its_end_is_not_doubt
 
         assert sweep(pool, amqp_url, go_on=meanwhile) == Swept(kept=3)
     assert len(letters(place)) == 6
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_with_a_real_relay_and_many_sweeps_the_sets_agree(
@@ -213,16 +224,16 @@ def test_two_sweeps_at_once_lose_nothing_and_the_next_one_finds_agreement(
     def second() -> None:
         if not inner:
             inner.append(Swept())
-            inner.append(sweep(pool, amqp_url))
+            inner.append(sweep(pool, amqp_url, idle_s=0.5))
 
-    sweep(pool, amqp_url, go_on=second)
+    sweep(pool, amqp_url, idle_s=0.5, go_on=second)
     assert len(inner) == 2
     assert len(letters(place)) == 60
     with broker(amqp_url) as channel:
         publish(place, channel)
         sweep(pool, amqp_url)
         publish(place, channel)
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_while_somebody_takes_messages_away_nothing_that_was_put_back_is_taken_for_a_repetition(
@@ -242,14 +253,14 @@ def test_while_somebody_takes_messages_away_nothing_that_was_put_back_is_taken_f
                 # Behind what the sweep has taken: the queue becomes shorter than it said.
                 taken.extend(channel.basic_get(topology.DEAD, auto_ack=True) for _ in range(10))
 
-        swept = sweep(pool, amqp_url, go_on=taking)
+        swept = sweep(pool, amqp_url, idle_s=0.5, go_on=taking)
         assert (swept.repeated, swept.stale) == (0, 0)
         assert swept.kept + swept.missing == 40
     with broker(amqp_url) as channel:
         publish(place, channel)
         sweep(pool, amqp_url)
         publish(place, channel)
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
 
 
 def test_a_sweep_that_lost_its_lease_or_died_loses_no_message(
@@ -270,6 +281,7 @@ def test_a_sweep_that_lost_its_lease_or_died_loses_no_message(
         sweep(pool, amqp_url, go_on=lost)
     assert place.sql("SELECT 1 FROM atum.dead_letter WHERE published_at IS NULL") == []
     assert eventually(lambda: len(bodies(amqp_url)) == 20)
+    assert are_there(amqp_url, 20)
     assert sweep(pool, amqp_url) == Swept(kept=20)
 
 
@@ -299,7 +311,8 @@ def test_the_command_sweeps_and_waits_for_whoever_is_at_it(
         answer = place.run("dead", "sweep", "--format=json")
         other.join()
     assert (answer.status, answer.json["kept"], answer.json["stale"]) == (0, 3, 1)
-    assert agree(place, amqp_url)
+    assert eventually(lambda: agree(place, amqp_url))
+    assert are_there(amqp_url, 3)
     assert "3 kept, 0 removed, 0 to be published again" in place.run("dead", "sweep").out
 
 

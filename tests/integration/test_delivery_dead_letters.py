@@ -28,7 +28,13 @@ def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System
             amqp_url=virtual_hosts.fresh(),
             simulation=SimulatorConfig(signatures=frozenset({"example.com"})),
             # Every mail is refused for its sender: else the lane would pause.
-            settings={"ATUM_ATTEMPTS": "2", "ATUM_RETRY_MAX_S": "0.1", "ATUM_OUTAGE_REQUESTS": "10000"},
+            settings={
+                "ATUM_ATTEMPTS": "2",
+                "ATUM_RETRY_MAX_S": "0.1",
+                "ATUM_OUTAGE_REQUESTS": "10000",
+                # Whose confirm comes too late is published twice.
+                "ATUM_PUBLISH_TIMEOUT_S": "30",
+            },
         ) as system,
     ):
         yield system
@@ -81,7 +87,7 @@ def test_every_dead_mail_has_one_message_with_its_reason(system: System) -> None
 def test_messages_that_stay_are_not_published_again_while_mail_flows(system: System) -> None:
     dead_letters(system)
     one = system.mailer.enqueue(letters(1, name="again", sender="someone@elsewhere.example")[0])
-    assert system.mailer.wait(one, timeout=10).status == "dead"
+    assert system.mailer.wait(one, timeout=60).status == "dead"
     assert eventually(lambda: all_published(system))
     # A relay looks for unpublished messages every second: give it a few looks' worth of work.
     system.mailer.enqueue(letters(1, name="pace", sender="someone@elsewhere.example"))

@@ -79,11 +79,12 @@ def test_an_answer_that_comes_after_the_lease_is_proof(system: System) -> None:
 
 def test_a_worker_frozen_before_its_mark_loses_the_claim_and_posts_nothing(system: System) -> None:
     worker, ids = freeze(system, "claimed", PATIENT)
-    other = system.start_worker()
+    # It must not lose a claim of its own.
+    other = system.start_worker(ATUM_CLAIM_LEASE_S="60")
     for one in ids:
         system.await_status(one, "sent")
     # Only the frozen one is left to post now.
-    assert other.stop() == 0
+    assert other.stop(timeout=60) == 0
     thaw(worker)
     assert posts_of_next(system) == 1
     worker.kill()

@@ -93,7 +93,7 @@ def test_no_redirect_is_followed_with_mail_and_token(simulator: SimulatorProcess
     with redirecting_to(simulator.url, status) as elsewhere:
         provider = Postmark(base_url=elsewhere, token=simulator.config.token)
         try:
-            (outcome,) = provider.post([ITEM], Deadline.start(5))
+            (outcome,) = provider.post([ITEM], Deadline.start(60))
         finally:
             provider.close()
         assert isinstance(outcome, Unclear)
@@ -101,7 +101,7 @@ def test_no_redirect_is_followed_with_mail_and_token(simulator: SimulatorProcess
         assert simulator.summary().sends == before
         direct = Postmark(base_url=simulator.url, token=simulator.config.token)
         try:
-            (honest,) = direct.post([ITEM], Deadline.start(5))
+            (honest,) = direct.post([ITEM], Deadline.start(60))
         finally:
             direct.close()
         assert isinstance(honest, Accepted)

@@ -38,7 +38,7 @@ def test_a_mail_under_a_missing_key_waits_unharmed_until_the_keyring_is_mended(s
     mended = f"{system.environment['ATUM_CONTENT_KEYS']},{other_key}"
     system.start_worker(ATUM_CONTENT_KEYS=mended)
     # The first worker may take it again and again: only the one with the whole keyring can send it.
-    assert eventually(lambda: _sent_when_due(system), seconds=30)
+    assert eventually(lambda: _sent_when_due(system), seconds=60)
     system.settled()
     system.check(sent=4)
 

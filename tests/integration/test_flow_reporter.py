@@ -99,9 +99,10 @@ def test_steady_success_costs_a_write_a_second(place: Place, pool: ConnectionPoo
     with reporting(pool) as reporter:
         tell(reporter, GOOD)
         assert eventually(lambda: window(place).good > 0)
-        before, started = writes(place), time.monotonic()
-        while time.monotonic() - started < 2.5:
+        before, started, told = writes(place), time.monotonic(), 0
+        while time.monotonic() - started < 2.5 or told < 200:
             tell(reporter, GOOD)
+            told += 1
             time.sleep(0.002)
     assert eventually(lambda: window(place).good > 50)
     assert eventually(lambda: writes(place) > before)
@@ -114,7 +115,8 @@ def test_what_is_left_is_written_at_the_end(place: Place, pool: ConnectionPool[C
         tell(reporter, GOOD)
         assert eventually(lambda: window(place).good > 0)
         tell(reporter, GOOD, 40)
-    assert 39 < window(place).good <= 41
+    # Fewer than all, as answers count less and less with time.
+    assert 20 < window(place).good <= 41
 
 
 def test_what_could_not_be_written_is_told_again(place: Place, pool: ConnectionPool[Connection]) -> None:

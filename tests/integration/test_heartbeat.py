@@ -6,6 +6,7 @@ Weakness B7: that nothing worked for hours was nowhere to be seen.
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -28,14 +29,23 @@ def parts(url: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def lag_of_work(place: Place) -> timedelta:
+    """Say how much later the one process was seen than it last worked."""
+    ((_, _, _, seen, worked),) = parts(place.url)
+    lag: timedelta = seen - worked
+    return lag
+
+
 def test_a_process_says_that_it_is_at_work_and_when_it_last_worked_and_says_good_bye(place: Place) -> None:
     with Heartbeat(place.url, "relay", every_s=0.05) as heart:
         assert eventually(lambda: [row[:3] for row in parts(place.url)] == [("relay", False, False)])
         heart.worked()
         assert eventually(lambda: [row[:3] for row in parts(place.url)] == [("relay", True, False)])
         ((_, _, _, seen, worked),) = parts(place.url)
+        assert worked is not None
+        # It is seen again and again, and has not worked again.
         assert eventually(lambda: parts(place.url)[0][3] > seen)
-        assert abs((parts(place.url)[0][4] - worked).total_seconds()) < 0.5
+        assert eventually(lambda: lag_of_work(place) > timedelta(seconds=1))
     assert [row[:3] for row in parts(place.url)] == [("relay", True, True)]
 
 
@@ -49,7 +59,7 @@ def test_a_database_that_goes_away_and_comes_back_is_told_again(own_postgres: Po
         own_postgres.kill()
         heart.worked()
         own_postgres.start()
-        assert eventually(lambda: parts(own_postgres.url)[0][3] > seen, seconds=20)
+        assert eventually(lambda: parts(own_postgres.url)[0][3] > seen, seconds=60)
         assert heart.is_alive()
     assert len(parts(own_postgres.url)) == 1
 
@@ -86,9 +96,9 @@ def test_every_part_that_runs_for_ever_tells_and_says_good_bye(database_url: str
             system.start_part([sys.executable, "-m", "atum_ops", *words]) for words in commands.values()
         ]
         assert eventually(
-            lambda: sorted(kind for kind, worked, *_ in parts(database_url) if worked) == kinds, seconds=20
+            lambda: sorted(kind for kind, worked, *_ in parts(database_url) if worked) == kinds, seconds=90
         ), [part.output() for part in running]
         for part in running:
-            assert part.stop() == 0
+            assert part.stop(timeout=60) == 0
         ended = sorted(kind for kind, _, has_ended, *_ in parts(database_url) if has_ended)
         assert ended == sorted(commands)

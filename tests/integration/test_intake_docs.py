@@ -134,7 +134,7 @@ def test_the_policy_of_the_page_sends_to_mail_rejected_what_would_be_dropped(
         with suppress(pika.exceptions.AMQPError):
             taker.close()
     assert eventually(lambda: depth(amqp_url, topology.REJECTED) == 1)
-    assert depth(amqp_url, topology.INTAKE) == 0
+    assert eventually(lambda: depth(amqp_url, topology.INTAKE) == 0)
 
 
 def test_the_numbers_and_errors_of_the_page_are_those_of_the_code() -> None:

@@ -63,7 +63,7 @@ def test_it_is_read_at_most_once_in_its_interval(place: Place) -> None:
     now = Live(base(place))
     assert not now.refresh(place.connection, every_s=3600.0)
     put(place, "window=64")
-    assert not now.refresh(place.connection)
+    assert not now.refresh(place.connection, every_s=3600.0)
     assert now.now.window == 32
 
 

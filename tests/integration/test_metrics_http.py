@@ -11,7 +11,7 @@ import pytest
 
 from atum_schema import metrics_catalogue as m
 from tests.api import Api, letter
-from tests.scraping import await_scrape, scrape, url_in
+from tests.scraping import Scrape, await_scrape, url_in
 from tests.webhooks import BASIC, WebhookEndpoint, counted, delivery
 
 if TYPE_CHECKING:
@@ -50,17 +50,20 @@ def test_requests_are_counted_by_endpoint_and_class(api: Api) -> None:
             (client.get("/jane@example.net"), "other"),
             (client.put("/v1/mails"), "mails"),
         ]
-    seen = scrape(url_in(api.output()))
     expected: dict[tuple[str, str], int] = {}
     for answer, group in asked:
         key = (group, f"{answer.status_code // 100}xx")
         expected[key] = expected.get(key, 0) + 1
-    found = {
-        (group, status): number
-        for group in m.FIXED["endpoint"]
-        for status, number in seen.values(m.HTTP_REQUESTS, "http_class", endpoint=group).items()
-    }
-    assert found == expected
+
+    def found(now: Scrape) -> dict[tuple[str, str], int]:
+        return {
+            (group, status): number
+            for group in m.FIXED["endpoint"]
+            for status, number in now.values(m.HTTP_REQUESTS, "http_class", endpoint=group).items()
+        }
+
+    # A request is counted when its answer has been sent.
+    seen = await_scrape(url_in(api.output()), lambda now: found(now) == expected)
     assert seen.value(m.HTTP_DURATION, "_count", endpoint="mails") == 4
     assert seen.value(m.HTTP_DURATION, "_sum", endpoint="mails") > 0
 
@@ -78,8 +81,7 @@ def test_mails_are_counted_once_each_whatever_way_in_they_took(api: Api, databas
             headers={"X-Postmark-Server-Token": key},
         )
         assert sent.status_code == 200
-    seen = scrape(url_in(api.output()))
-    assert seen.value(m.MAILS_TAKEN) == 4
+    seen = await_scrape(url_in(api.output()), lambda now: now.value(m.MAILS_TAKEN) == 4)
     assert seen.value(m.POOL, pool_state="open") >= 1
 
 
@@ -100,8 +102,8 @@ def test_requests_to_the_webhook_endpoint_are_counted_as_postgres_counts_them(
     ]
     assert [answer.status_code for answer in told] == [200] * 7 + [401]
     url = url_in(endpoint.output())
-    seen = scrape(url)
-    assert seen.values(m.WEBHOOK_REQUESTS, "webhook") == {"stored": 6, "duplicate": 1, "credentials": 1}
+    asked = {"stored": 6, "duplicate": 1, "credentials": 1}
+    seen = await_scrape(url, lambda now: now.values(m.WEBHOOK_REQUESTS, "webhook") == asked)
     assert seen.values(m.WEBHOOK_EVENTS, "record_type") == {"Delivery": 3, "Bounce": 1, "other": 2}
     # What has no time that can be read has no lag, and no clock makes one that is negative.
     assert seen.value(m.WEBHOOK_LAG, "_count") == 5
@@ -122,13 +124,15 @@ def test_requests_to_the_webhook_endpoint_are_counted_as_postgres_counts_them(
                 },
             }
         ),
+        seconds=60,
     )
     assert seen.value(m.WEBHOOK_REQUESTS, webhook="too_many") > 0
-    assert seen.values(m.HTTP_REQUESTS, "http_class", endpoint="webhook") == {"2xx": 7, "4xx": 201}
+    answered = {"2xx": 7, "4xx": 201}
+    await_scrape(url, lambda now: now.values(m.HTTP_REQUESTS, "http_class", endpoint="webhook") == answered)
 
 
 def test_what_the_endpoint_of_webhooks_is_asked_besides_is_counted_apart(endpoint: WebhookEndpoint) -> None:
     for path in ("/healthz", "/readyz", "/elsewhere"):
-        httpx.get(endpoint.url + path, timeout=10)
-    seen = scrape(url_in(endpoint.output()))
-    assert seen.values(m.HTTP_REQUESTS, "endpoint") == {"health": 2, "other": 1}
+        httpx.get(endpoint.url + path, timeout=30)
+    asked = {"health": 2, "other": 1}
+    await_scrape(url_in(endpoint.output()), lambda now: now.values(m.HTTP_REQUESTS, "endpoint") == asked)

@@ -74,13 +74,15 @@ class Served:
         publish(self.system.amqp_url, [document(**LETTER), b"canary"], app_id=CANARY)
         told = delivery(Recipient="canary@canary.example", Details="canary")
         webhooks = f"http://127.0.0.1:{self.ports['webhooks']}{PATH}"
-        assert httpx.post(webhooks, json=told, auth=(USER, PASSWORD)).status_code == 200
-        assert httpx.post(webhooks, json=told, auth=(CANARY, CANARY)).status_code == 401
+        assert httpx.post(webhooks, json=told, auth=(USER, PASSWORD), timeout=30).status_code == 200
+        assert httpx.post(webhooks, json=told, auth=(CANARY, CANARY), timeout=30).status_code == 401
         sent = "SELECT count(*) FROM atum.mail WHERE status = 'sent'"
-        assert eventually(lambda: self.system.query(sent) == [(2,)], seconds=30), self.system.query(
+        assert eventually(lambda: self.system.query(sent) == [(2,)], seconds=90), self.system.query(
             "SELECT status, reason, detail FROM atum.mail"
         )
-        await_scrape(self.urls["intake"], lambda now: now.value(m.JOBS, job_result="rejected") == 1)
+        await_scrape(
+            self.urls["intake"], lambda now: now.value(m.JOBS, job_result="rejected") == 1, seconds=60
+        )
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,9 @@ def served(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[Served
                     "ATUM_LANES": ",".join(LANES),
                     "ATUM_METRICS_PORT": "0",
                     "ATUM_THREADS": "1",
+                    # Connections and batches are counted: none is given up for being slow.
+                    "ATUM_PUBLISH_TIMEOUT_S": "30",
+                    "ATUM_CLAIM_LEASE_S": "30",
                 },
             )
         )
@@ -185,7 +190,7 @@ def test_the_relay_has_counted_batches_and_confirms(served: Served) -> None:
     assert seen.value(m.CONNECTED) == 1
     assert seen.value(m.BROKER_CONNECTIONS) == 1
     ((now,),) = served.system.query("SELECT extract(epoch FROM clock_timestamp())::float8")
-    assert abs(seen.value(m.LAST_LOOK) - now) < 10
+    assert abs(seen.value(m.LAST_LOOK) - now) < 30
 
 
 def test_every_process_tells_how_it_fares_with_rabbitmq(served: Served) -> None:
@@ -199,9 +204,11 @@ def test_every_process_tells_how_it_fares_with_rabbitmq(served: Served) -> None:
 
     def told() -> dict[str, str | None]:
         with psycopg.connect(served.system.database_url) as connection:
-            return dict(connection.execute("SELECT kind, broker FROM atum.part").fetchall())
+            return dict(
+                connection.execute("SELECT kind, broker FROM atum.part WHERE ended_at IS NULL").fetchall()
+            )
 
-    assert eventually(lambda: told() == expected, seconds=15), told()
+    assert eventually(lambda: told() == expected, seconds=60), told()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +222,7 @@ def test_a_port_that_is_taken_ends_the_start_with_one_line(served: Served, comma
         part = system.start_part(
             [sys.executable, "-m", "atum_ops", *command, *serve_on, "--metrics-port", port]
         )
-        assert part.ended(seconds=30) == 1
+        assert part.ended(seconds=60) == 1
     assert part.output() == (
         f"atum-mailer: ATUM_METRICS_PORT: cannot serve metrics on 127.0.0.1:{port}: Address already in use\n"
     )
@@ -241,7 +248,7 @@ def test_metrics_are_served_at_the_address_that_is_set_and_at_no_other(served: S
     assert scrape(f"http://127.0.0.2:{port}/metrics").value(m.CONNECTED) in {0, 1}
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
-    assert part.stop() == 0
+    assert part.stop(timeout=60) == 0
 
 
 def test_without_a_port_nothing_is_served(served: Served) -> None:
@@ -249,4 +256,4 @@ def test_without_a_port_nothing_is_served(served: Served) -> None:
     part = system.start_part(["env", "-u", "ATUM_METRICS_PORT", sys.executable, "-m", "atum_ops", "relay"])
     system.await_output(part, "serving")
     assert "metrics: exposed" not in part.output()
-    assert part.stop() == 0
+    assert part.stop(timeout=60) == 0

@@ -48,12 +48,19 @@ def test_a_worker_counts_what_it_posts_and_what_the_provider_says_of_it(
         database_url=database_url,
         amqp_url=amqp_url,
         workers=0,
-        settings={**SETTLED_SOON, **SERVED, "ATUM_OUTAGE_REQUESTS": "10000", "ATUM_RETRY_MAX_S": "0.1"},
+        settings={
+            **SETTLED_SOON,
+            **SERVED,
+            "ATUM_OUTAGE_REQUESTS": "10000",
+            "ATUM_RETRY_MAX_S": "0.1",
+            # What is counted here is what the provider says, not who is too slow to hear it.
+            "ATUM_REQUEST_TIMEOUT_S": "10",
+        },
     ) as system:
         url = url_in(system.start_worker().output())
         system.simulator.set_faults(FaultPlan(rules=(LOST,)))
         lost = system.mailer.enqueue(letters(2, name="lost"))
-        await_scrape(url, lambda now: now.values(m.SEARCHES, "search").get("found"), seconds=30)
+        await_scrape(url, lambda now: now.values(m.SEARCHES, "search").get("found"), seconds=60)
         # Not earlier: catching up would have told the system whom it must not mail.
         system.simulator.set_inactive([f"gone{place}@example.net" for place in range(3)])
         system.simulator.set_faults(FaultPlan(rules=(LATER,)))
@@ -66,7 +73,23 @@ def test_a_worker_counts_what_it_posts_and_what_the_provider_says_of_it(
         system.settled()
         assert system.statuses(ids)["dead"] == 3
 
-        seen = await_scrape(url, lambda now: now.values(m.ATTEMPTS, "outcome", lane=LANE) == answered(system))
+        def posted() -> int:
+            ((requests,),) = system.query(
+                "SELECT count(DISTINCT token) FROM atum.attempt WHERE token <> batch_id"
+            )
+            return int(requests)
+
+        # What a thread does with a ticket is counted in several steps, the last of which is that it has let go.
+        seen = await_scrape(
+            url,
+            lambda now: (
+                now.values(m.ATTEMPTS, "outcome", lane=LANE) == answered(system)
+                and now.value(m.TICKETS, ticket="posted") == posted()
+                and now.value(m.INFLIGHT, lane=LANE) == 0
+            ),
+            seconds=60,
+        )
+        requests = posted()
         outcomes = seen.values(m.ATTEMPTS, "outcome", lane=LANE)
         assert outcomes == {
             "accepted": 42,
@@ -74,13 +97,9 @@ def test_a_worker_counts_what_it_posts_and_what_the_provider_says_of_it(
             "deferred": outcomes["deferred"],
             "unknown": 2,
         }
-        ((requests,),) = system.query(
-            "SELECT count(DISTINCT token) FROM atum.attempt WHERE token <> batch_id"
-        )
         assert sum(seen.values(m.REQUESTS, "code_class", account="default").values()) == requests
         assert seen.values(m.REQUESTS, "code_class") == {"2xx": requests - 1, "5xx": 1}
         assert seen.value(m.REQUEST_DURATION, "_count", account="default") == requests
-        assert seen.value(m.TICKETS, ticket="posted") == requests
         assert seen.values(m.ERROR_CODES, "code") == {
             "400": outcomes["deferred"],
             "406": 3,
@@ -90,7 +109,6 @@ def test_a_worker_counts_what_it_posts_and_what_the_provider_says_of_it(
         # Each mail has one first attempt, whatever came after it.
         assert seen.value(m.FIRST_ATTEMPT_DELAY, "_count", lane=LANE) == len(ids)
         assert 0 < seen.value(m.FIRST_ATTEMPT_DELAY, "_sum", lane=LANE) < 60 * len(ids)
-        assert seen.value(m.INFLIGHT, lane=LANE) == 0
         assert seen.value(m.THREADS, lane=LANE) == 2
         assert seen.value(m.CONNECTED) == 1
         # One for each queue: two lanes, reconcile, maintain, revive.
@@ -102,13 +120,11 @@ def test_a_worker_counts_what_it_posts_and_what_the_provider_says_of_it(
 def test_a_worker_counts_the_tasks_that_it_runs_as_the_table_does(database_url: str, amqp_url: str) -> None:
     with System(database_url=database_url, amqp_url=amqp_url, workers=0, settings=SERVED) as system:
         url = url_in(system.start_worker().output())
-        seen = await_scrape(url, lambda now: len(now.values(m.TASK_RUNS, "task")) >= 3, seconds=30)
-        ended = {
-            name for (name,) in system.query("SELECT name FROM atum.maintenance WHERE ended_at IS NOT NULL")
-        }
-        assert seen.values(m.TASK_RUNS, "task").keys() <= ended | {
-            name for (name,) in system.query("SELECT name FROM atum.maintenance WHERE token IS NOT NULL")
-        }
+        seen = await_scrape(url, lambda now: len(now.values(m.TASK_RUNS, "task")) >= 3, seconds=60)
+        begun = system.query(
+            "SELECT name FROM atum.maintenance WHERE ended_at IS NOT NULL OR token IS NOT NULL"
+        )
+        assert seen.values(m.TASK_RUNS, "task").keys() <= {name for (name,) in begun}
         assert all(
             seen.has(m.TASK_RUNS, task=task, task_result=result)
             for task in Task
@@ -134,8 +150,9 @@ def test_a_request_under_way_is_seen(database_url: str, amqp_url: str) -> None:
         database_url=database_url,
         amqp_url=amqp_url,
         workers=0,
-        simulation=SimulatorConfig(latency_ms=1500),
-        settings=SERVED,
+        # Long enough to be seen in the middle on a busy machine.
+        simulation=SimulatorConfig(latency_ms=6000),
+        settings={**SERVED, "ATUM_REQUEST_TIMEOUT_S": "60"},
     ) as system:
         url = url_in(system.start_worker().output())
         system.mailer.enqueue(letters(1))
@@ -143,17 +160,21 @@ def test_a_request_under_way_is_seen(database_url: str, amqp_url: str) -> None:
         await_scrape(url, lambda now: now.value(m.INFLIGHT, lane=LANE) == 1)
         system.settled()
         seen = await_scrape(url, lambda now: now.value(m.INFLIGHT, lane=LANE) == 0)
-        assert seen.value(m.REQUEST_DURATION, "_sum", account="default") >= 1.5
+        assert seen.value(m.REQUEST_DURATION, "_sum", account="default") >= 5
 
 
 def test_tickets_of_batches_that_are_done_or_empty_are_told_apart(database_url: str, amqp_url: str) -> None:
-    with System(database_url=database_url, amqp_url=amqp_url, relays=0, workers=0, settings=SERVED) as system:
+    # Each ticket is published once, however slow everybody is.
+    settings = {**SERVED, "ATUM_TICKET_LOST_AFTER_S": "60", "ATUM_PUBLISH_TIMEOUT_S": "30"}
+    with System(
+        database_url=database_url, amqp_url=amqp_url, relays=0, workers=0, settings=settings
+    ) as system:
         url = url_in(system.start_worker().output())
         relay = system.start_relay()
         system.mailer.enqueue(letters(1))
         system.settled()
         ((batch,),) = system.query("SELECT batch_id FROM atum.attempt")
-        relay.stop()
+        relay.stop(timeout=60)
         with system.broker() as channel:
             again = ticket(batch, LANE)
             channel.basic_publish("", again.queue, again.body)
@@ -186,12 +207,12 @@ def test_a_worker_that_dramatiqs_own_command_runs_serves_its_metrics_too(
 
 def test_a_batch_whose_mails_have_expired_is_emptied(database_url: str, amqp_url: str) -> None:
     with System(database_url=database_url, amqp_url=amqp_url, workers=0, settings=SERVED) as system:
-        soon = datetime.now(UTC) + timedelta(seconds=2)
+        soon = datetime.now(UTC) + timedelta(seconds=6)
         system.mailer.enqueue(letters(2, expires_at=soon))
         assert eventually(lambda: bool(system.query("SELECT FROM atum.batch")))
         assert eventually(lambda: datetime.now(UTC) > soon)
         url = url_in(system.start_worker().output())
-        seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="emptied"), seconds=30)
+        seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="emptied"), seconds=60)
         assert seen.values(m.ATTEMPTS, "outcome") == {}
 
 
@@ -211,7 +232,7 @@ def test_a_ticket_is_given_up_while_the_database_is_away(own_postgres: PostgresN
         with system.broker() as channel:
             outgoing = ticket(uuid.uuid4(), LANE)
             channel.basic_publish("", outgoing.queue, outgoing.body)
-        seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="given_up"), seconds=30)
+        seen = await_scrape(url, lambda now: now.value(m.TICKETS, ticket="given_up"), seconds=60)
         assert seen.value(m.DATABASE_RETRIES) > 0
         assert seen.value(m.LOG_MESSAGES, level="warning") > 0
         own_postgres.start()
