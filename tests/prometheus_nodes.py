@@ -37,7 +37,6 @@ class Sample(NamedTuple):
 class _HttpNode(Node):
     """A server that says over HTTP that it is ready, and reads its configuration again when it is asked to."""
 
-    start_seconds = 30.0
     program = ""
 
     def __init__(self, directory: Path, *, port: int | None, options: Sequence[str]) -> None:
@@ -165,7 +164,7 @@ class PrometheusNode(_HttpNode):
         wanted = sum(len(addresses) for addresses in self.targets.values())
         return len(found) == wanted and all(one["health"] == "up" for one in found)
 
-    def wait_for_scrapes(self, *, seconds: float = 20) -> None:
+    def wait_for_scrapes(self, *, seconds: float = 60) -> None:
         """Wait until every target answers. Raises `StackError` with what they say when one does not in time."""
         if not eventually(self.is_scraping, seconds=seconds):
             found = self._get("/api/v1/targets")["data"]["activeTargets"]
