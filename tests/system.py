@@ -65,6 +65,8 @@ SETTLED_SOON: Mapping[str, str] = {
     "ATUM_REQUEST_TIMEOUT_S": "1",
     "ATUM_LEASE_MARGIN_S": "0.5",
 }
+#: An answer that only takes long is waited for: for tests in which no request is lost.
+PATIENT: Mapping[str, str] = {"ATUM_REQUEST_TIMEOUT_S": "30"}
 PROVEN = {"sent", "delivered", "bounced", "complained"}
 WAITING = {"queued", "scheduled", "retrying"}
 
