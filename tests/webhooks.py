@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import httpx
 import orjson
@@ -20,6 +21,8 @@ USER = "postmark"
 PASSWORD = "correct:horse battery<%41>"
 SECRET = "a secret that a header carries"
 KEY = "a key of our own relay that signs what it passes on"
+# httpx reads all certificates of the machine for a connection without TLS, too: twenty times the work of one request.
+NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 BASIC = {"ATUM_WEBHOOK_BASIC": f"{USER}:{PASSWORD}"}
 
 
@@ -47,7 +50,7 @@ class WebhookEndpoint(Api):
         if trace is not None:
             sent["X-PM-Webhook-Trace-Id"] = trace
         auth = None if basic is None else httpx.BasicAuth(basic[0].encode(), basic[1].encode())
-        return httpx.post(self.url + PATH, content=body, headers=sent, auth=auth, timeout=30)
+        return httpx.post(self.url + PATH, content=body, headers=sent, auth=auth, timeout=60, verify=NO_TLS)
 
 
 def delivery(**fields: Any) -> dict[str, Any]:
