@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import orjson
@@ -12,6 +11,7 @@ import psycopg
 
 from atum_schema.encryption import Keyring
 from tests.api import CONTENT_KEYS, Api
+from tests.no_tls import NO_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,6 @@ USER = "postmark"
 PASSWORD = "correct:horse battery<%41>"
 SECRET = "a secret that a header carries"
 KEY = "a key of our own relay that signs what it passes on"
-# httpx reads all certificates of the machine for a connection without TLS, too: twenty times the work of one request.
-NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 BASIC = {"ATUM_WEBHOOK_BASIC": f"{USER}:{PASSWORD}"}
 
 

@@ -189,14 +189,14 @@ def test_a_body_that_does_not_come_is_not_waited_for(database_url: str) -> None:
 
 def test_there_is_one_path_and_one_method(database_url: str) -> None:
     with WebhookEndpoint(database_url, settings={**BASIC, "ATUM_WEBHOOK_PATH": "/hooks/4711"}) as endpoint:
-        assert httpx.post(endpoint.url + "/hooks/4711", auth=(USER, PASSWORD)).status_code == 200
+        assert httpx.post(endpoint.url + "/hooks/4711", auth=(USER, PASSWORD), timeout=30).status_code == 200
         for method in ("GET", "HEAD", "PUT", "DELETE"):
-            answer = httpx.request(method, endpoint.url + "/hooks/4711", auth=(USER, PASSWORD))
+            answer = httpx.request(method, endpoint.url + "/hooks/4711", auth=(USER, PASSWORD), timeout=30)
             assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         for path in (PATH, "/hooks/4711/", "/", "/v1/mails", "/docs"):
-            assert httpx.post(endpoint.url + path, auth=(USER, PASSWORD)).status_code == 404
-        assert httpx.get(endpoint.url + "/healthz").json() == {"status": "ok"}
-        assert httpx.get(endpoint.url + "/readyz").json()["status"] == "ok"
+            assert httpx.post(endpoint.url + path, auth=(USER, PASSWORD), timeout=30).status_code == 404
+        assert httpx.get(endpoint.url + "/healthz", timeout=30).json() == {"status": "ok"}
+        assert httpx.get(endpoint.url + "/readyz", timeout=30).json()["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -225,4 +225,4 @@ def test_d1_d8_a_door_that_cannot_be_shut_is_not_opened(settings: dict[str, str]
 
 def test_the_api_itself_takes_no_events(database_url: str) -> None:
     with Api(database_url, settings=BASIC) as api:
-        assert httpx.post(api.url + PATH, auth=(USER, PASSWORD)).status_code == 404
+        assert httpx.post(api.url + PATH, auth=(USER, PASSWORD), timeout=30).status_code == 404
