@@ -10,6 +10,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from atum_schema.metrics_family import PREFIX
+from tests.no_tls import NO_TLS
 from tests.nodes import eventually
 
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ def url_in(output: str) -> str:
 
 def scrape(url: str) -> Scrape:
     """Read the metrics of a process."""
-    answer = httpx.get(url, timeout=30)
+    answer = httpx.get(url, timeout=60, verify=NO_TLS)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     return Scrape(answer.text)
 
 
-def await_scrape(url: str, condition: Callable[[Scrape], Any], *, seconds: float = 30) -> Scrape:
+def await_scrape(url: str, condition: Callable[[Scrape], Any], *, seconds: float = 60) -> Scrape:
     """Scrape until the condition holds; give what held."""
     last: list[Scrape] = []
 

@@ -68,6 +68,8 @@ SETTLED_SOON: Mapping[str, str] = {
 }
 #: How long the provider keeps an answer that `SETTLED_SOON` is not to wait for.
 HANG_S = 10.0
+#: An answer that only takes long is waited for: for tests in which no request is lost.
+PATIENT: Mapping[str, str] = {"ATUM_REQUEST_TIMEOUT_S": "30"}
 PROVEN = {"sent", "delivered", "bounced", "complained"}
 WAITING = {"queued", "scheduled", "retrying"}
 

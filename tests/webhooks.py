@@ -11,6 +11,7 @@ import psycopg
 
 from atum_schema.encryption import Keyring
 from tests.api import CONTENT_KEYS, Api
+from tests.no_tls import NO_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ class WebhookEndpoint(Api):
         if trace is not None:
             sent["X-PM-Webhook-Trace-Id"] = trace
         auth = None if basic is None else httpx.BasicAuth(basic[0].encode(), basic[1].encode())
-        return httpx.post(self.url + PATH, content=body, headers=sent, auth=auth, timeout=30)
+        return httpx.post(self.url + PATH, content=body, headers=sent, auth=auth, timeout=60, verify=NO_TLS)
 
 
 def delivery(**fields: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from atum_ops.simulator.faults import FaultPlan
 from atum_ops.simulator.process import SimulatorProcess
 from tests.command_line import Place
+from tests.no_tls import NO_TLS
 from tests.receiving import Receiver, receiver
 from tests.simulating import HEADERS
 
@@ -43,7 +44,7 @@ def simulator(shared: SimulatorProcess) -> SimulatorProcess:
 @pytest.fixture
 def client(simulator: SimulatorProcess) -> Iterator[httpx.Client]:
     """A client of the simulator with the right token."""
-    with httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=30) as client:
+    with httpx.Client(base_url=simulator.url, headers=HEADERS, timeout=60, verify=NO_TLS) as client:
         yield client
 
 

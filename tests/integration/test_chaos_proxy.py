@@ -352,7 +352,10 @@ def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def test_nothing_is_left_behind(server: Server) -> None:
+def test_nothing_is_left_behind(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever picks a port keeps its name open.
+    port = free_port()
+    monkeypatch.setattr("atum_ops.chaos.proxy.free_port", lambda: port)
     before = open_files()
     with Proxy(server.port) as proxy:
         proxy.set(Faults(latency_ms=1000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from atum_ops.simulator.config import SimulatorConfig
 from atum_schema import topology
 from tests.nodes import eventually
-from tests.system import System, letters
+from tests.system import PATIENT, System, letters
 
 
 def test_two_relays_publish_each_dead_letter_once(database_url: str, amqp_url: str) -> None:
@@ -14,8 +14,13 @@ def test_two_relays_publish_each_dead_letter_once(database_url: str, amqp_url: s
         amqp_url=amqp_url,
         relays=2,
         simulation=SimulatorConfig(signatures=frozenset({"example.com"})),
-        # Every mail is refused for its sender: else the lane would pause.
-        settings={"ATUM_ATTEMPTS": "1", "ATUM_OUTAGE_REQUESTS": "10000"},
+        # Every mail is refused for its sender: else the lane would pause. A confirm that comes late would be no confirm.
+        settings={
+            **PATIENT,
+            "ATUM_ATTEMPTS": "1",
+            "ATUM_OUTAGE_REQUESTS": "10000",
+            "ATUM_PUBLISH_TIMEOUT_S": "60",
+        },
     ) as system:
         for turn in range(5):
             system.mailer.enqueue(letters(300, name=f"t{turn}", sender="someone@elsewhere.example"))

@@ -25,7 +25,7 @@ def account() -> Iterator[httpx.Client]:
     )
     with (
         SimulatorProcess(config) as simulator,
-        httpx.Client(base_url=simulator.url, headers=ACCOUNT) as client,
+        httpx.Client(base_url=simulator.url, headers=ACCOUNT, timeout=30) as client,
     ):
         yield client
 
@@ -61,10 +61,12 @@ def test_each_token_opens_its_own_half(account: httpx.Client) -> None:
         ("/server", ACCOUNT, 401),
         ("/senders", {"X-Postmark-Account-Token": "wrong"}, 401),
     ):
-        plain = httpx.get(f"{account.base_url}{path}", headers={"Accept": "application/json", **token})
+        plain = httpx.get(
+            f"{account.base_url}{path}", headers={"Accept": "application/json", **token}, timeout=30
+        )
         assert plain.status_code == status, (path, token)
 
 
 def test_the_server_says_what_time_it_is(account: httpx.Client) -> None:
-    answer = httpx.get(f"{account.base_url}/server", headers=HEADERS)
+    answer = httpx.get(f"{account.base_url}/server", headers=HEADERS, timeout=30)
     assert answer.headers["date"].endswith(" GMT")

@@ -180,7 +180,7 @@ def test_a_control_port_answers_while_connections_are_refused() -> None:
         assert "until it is cleared" in run("simulator", "scenario", **there).out
         assert run("simulator", "scenario", "clear", **there).status == 0
         assert eventually(lambda: not refuses(url))
-        assert httpx.get(f"{control_url}/server", headers=HEADERS).status_code == 403
+        assert httpx.get(f"{control_url}/server", headers=HEADERS, timeout=30).status_code == 403
 
 
 def refuses(url: str) -> bool:

@@ -28,7 +28,7 @@ def test_people_see_without_a_token_what_was_accepted(
 ) -> None:
     client.post("/email", json=MAIL)
     client.post("/email", json={**MAIL, "To": "nonsense"})
-    with httpx.Client(base_url=simulator.url) as browser:
+    with httpx.Client(base_url=simulator.url, timeout=30) as browser:
         listed = browser.get("/")
         assert (listed.status_code, listed.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         assert listed.text.count('href="/inbox/') == 2  # one mail and the style sheet

@@ -45,17 +45,17 @@ def wait_until_gone(pid: int) -> bool:
 def test_a_killed_simulator_finds_its_ledger_again_on_the_same_port(tmp_path: Path) -> None:
     with SimulatorProcess(SimulatorConfig(ledger_path=tmp_path / "ledger")) as simulator:
         url = simulator.url
-        httpx.post(f"{url}/email/batch", json=[MAIL, MAIL], headers=HEADERS).raise_for_status()
+        httpx.post(f"{url}/email/batch", json=[MAIL, MAIL], headers=HEADERS, timeout=30).raise_for_status()
         before = list(simulator.ledger())
         simulator.kill()
         with pytest.raises(httpx.ConnectError):
-            httpx.get(url)
+            httpx.get(url, timeout=30)
         simulator.start()
         assert simulator.url == url
         assert list(simulator.ledger()) == before
         summary = simulator.summary()
         assert (summary.accepted, summary.duplicates) == (2, 1)
-        found = httpx.get(f"{url}/messages/outbound?count=9&offset=0", headers=HEADERS).json()
+        found = httpx.get(f"{url}/messages/outbound?count=9&offset=0", headers=HEADERS, timeout=30).json()
         assert found["TotalCount"] == 2
         simulator.restart()
         assert list(simulator.ledger()) == before
@@ -133,7 +133,9 @@ def test_the_command_line_sets_everything_up(tmp_path: Path) -> None:
         headers = HEADERS | {"X-Postmark-Server-Token": "t0"}
         try:
             answers = [
-                httpx.post(f"{url}/email", json={**MAIL, **change}, headers=headers).json()["ErrorCode"]
+                httpx.post(f"{url}/email", json={**MAIL, **change}, headers=headers, timeout=30).json()[
+                    "ErrorCode"
+                ]
                 for change in (
                     {"MessageStream": "receipts"},
                     {},
@@ -141,7 +143,9 @@ def test_the_command_line_sets_everything_up(tmp_path: Path) -> None:
                     {"MessageStream": "x"},
                 )
             ]
-            summary = httpx.get(f"{url}/_control/summary", headers={"X-Control-Token": "c0"}).json()
+            summary = httpx.get(
+                f"{url}/_control/summary", headers={"X-Control-Token": "c0"}, timeout=30
+            ).json()
         finally:
             process.terminate()
     assert process.returncode == 0

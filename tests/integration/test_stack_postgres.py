@@ -65,7 +65,7 @@ def test_nothing_is_left_behind_even_while_a_client_is_busy(own_postgres: Postgr
         assert backend in processes
         assert own_postgres.pid in processes
         getattr(own_postgres, end)()
-        sleeper.join(10)
+        sleeper.join(60)
         assert not sleeper.is_alive()
     assert all_gone(processes)
     assert not own_postgres.running
@@ -89,7 +89,7 @@ def test_a_frozen_server_answers_nobody_until_it_is_resumed(own_postgres: Postgr
     assert own_postgres.running
     assert not own_postgres.is_ready()
     own_postgres.resume()
-    assert own_postgres.is_ready()
+    assert eventually(own_postgres.is_ready)
     own_postgres.freeze()
     own_postgres.stop()
     assert not own_postgres.running

@@ -77,7 +77,7 @@ def test_confirmed_messages_survive_restart_and_kill_but_not_a_wipe(own_rabbit: 
     assert own_rabbit.running
     assert not own_rabbit.is_ready()
     own_rabbit.resume()
-    assert own_rabbit.is_ready()
+    assert eventually(own_rabbit.is_ready)
 
     processes = own_rabbit.processes()
     own_rabbit.stop()

@@ -23,7 +23,7 @@ from tests.webhooks import BASIC, PASSWORD, PATH, USER, WebhookEndpoint, counted
 if TYPE_CHECKING:
     from atum_ops.stack.postgres import PostgresNode
 
-QUICK = {**BASIC, "ATUM_API_STORE_TIMEOUT_S": "1.5"}
+QUICK = {**BASIC, "ATUM_API_STORE_TIMEOUT_S": "5"}
 
 
 def test_while_the_database_is_away_everybody_is_told_to_come_again(own_postgres: PostgresNode) -> None:
@@ -36,10 +36,12 @@ def test_while_the_database_is_away_everybody_is_told_to_come_again(own_postgres
         refused = endpoint.tell(during, trace="during")
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
-        assert httpx.get(endpoint.url + "/readyz").status_code == 503
-        assert httpx.get(endpoint.url + "/healthz").status_code == 200
+        assert httpx.get(endpoint.url + "/readyz", timeout=30).status_code == 503
+        assert httpx.get(endpoint.url + "/healthz", timeout=30).status_code == 200
         own_postgres.start()
-        assert eventually(lambda: httpx.get(endpoint.url + "/readyz").status_code == 200, seconds=20)
+        assert eventually(
+            lambda: httpx.get(endpoint.url + "/readyz", timeout=30).status_code == 200, seconds=60
+        )
         assert endpoint.tell(during, trace="during").json() == {"ok": True, "duplicate": False}
         assert eventually(lambda: counted(own_postgres.url).get("webhook_refused: not stored") == 1)
 
@@ -51,8 +53,8 @@ def test_a_frozen_database_costs_nobody_more_than_the_time_that_is_set(own_postg
         own_postgres.freeze()
         try:
             begun = time.monotonic()
-            assert [endpoint.tell(delivery()).status_code for _ in range(3)] == [503] * 3
-            assert time.monotonic() - begun < 15
+            assert [endpoint.tell(delivery()).status_code for _ in range(2)] == [503] * 2
+            assert time.monotonic() - begun < 25
             assert endpoint.tell(delivery(), basic=None).status_code == 401
         finally:
             own_postgres.resume()

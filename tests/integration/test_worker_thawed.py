@@ -14,4 +14,4 @@ def test_sigterm_while_frozen_drains_the_worker_once_it_is_thawed(database_url: 
             worker.signal(signal.SIGSTOP)
             worker.signal(signal.SIGTERM)
             worker.signal(signal.SIGCONT)
-            assert worker.ended(seconds=10) == 0
+            assert worker.ended(seconds=60) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections import deque
@@ -14,8 +15,8 @@ _LOWEST = 15_000
 _TRIES = 200
 # Not the generator of the process: who seeds that alike in several processes would have them all pick the same port.
 _CHANCE = random.SystemRandom()
-# Names that our latest picks hold until they are surely in use: the kernel forgets them with the process, however it ends.
-_HELD: deque[socket.socket] = deque(maxlen=64)
+# File descriptors of the names that our latest picks hold until they are surely in use: the kernel forgets them with the process, however it ends.
+_HELD: deque[int] = deque(maxlen=64)
 
 
 def free_port() -> int:
@@ -42,8 +43,8 @@ def _hold(port: int) -> bool:
         name.close()
         return False
     if len(_HELD) == _HELD.maxlen:
-        _HELD.popleft().close()
-    _HELD.append(name)
+        os.close(_HELD.popleft())
+    _HELD.append(name.detach())
     return True
 
 
