@@ -132,9 +132,10 @@ def test_a_receiver_that_drips_is_cut_off_and_can_be_told_again() -> None:
             assert time.monotonic() - began < 30
 
 
-def test_a_mail_server_that_drips_is_cut_off() -> None:
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "END"])
+def test_a_mail_server_that_drips_is_cut_off(step: str) -> None:
     with faulty() as server:
-        server.script = Script(replies={"MAIL": "drip"})
+        server.script = Script(replies={step: "drip"})
         url = SecretStr(f"smtp://127.0.0.1:{server.port}")
         receiver = mail.receiver(url, sender="a@example.com", recipients="b@example.com", timeout_s=0.5)
         began = time.monotonic()

@@ -315,7 +315,9 @@ def test_a_mail_that_smtp_took_is_no_control_and_is_not_asked_for_by_catching_up
     since, until = uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1)
     assert catch_up_store.untold(place.connection, after=since, last=until) == []
     (by_provider,) = place.ended(SENT)
-    assert reconcile_store.control(place.connection, **values) == by_provider
+    control = reconcile_store.control(place.connection, **values)
+    assert control is not None
+    assert control.mail_id == by_provider
     asked = catch_up_store.untold(place.connection, after=since, last=until)
     assert [each.id for each in asked] == [by_provider]
     assert by_smtp != by_provider

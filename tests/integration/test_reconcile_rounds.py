@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -166,6 +167,21 @@ def test_a_later_mail_that_the_index_does_not_show_makes_the_round_count_for_not
     assert index.asked == [("outbound", MAIL_KEY, control)]
     assert searches(place) == (0, 1)
     assert "does not show a later mail yet" in details(place, mail_id)[0]
+
+
+def test_an_older_copy_of_a_later_mail_proves_nothing_of_how_far_the_index_is(
+    place: Place, index: Index, reconciliation: Reconciliation
+) -> None:
+    _, batch = unknown(place)
+    (control,) = place.ended(SENT)
+    # Its first POST was taken too, long ago; the index does not show the second one yet.
+    index.show(control, uuid.uuid4(), "r0@example.net")
+    reconciliation.reconcile(batch)
+    assert searches(place) == (0, 1)
+    index.show(control, batch_of(place, control), "r0@example.net")
+    due(place)
+    reconciliation.reconcile(batch)
+    assert searches(place) == (1, 0)
 
 
 def test_a_control_counts_for_one_round_only_and_the_last_round_sends_again(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import psycopg
+
+from atum_ops import pausing
 from atum_ops.simulator.config import SimulatorConfig
 from tests.nodes import eventually
 from tests.system import PATIENT, System, letters
@@ -68,6 +71,29 @@ def test_mail_of_a_removed_lane_that_a_person_paused_waits_until_it_is_resumed(
         # A sweep, and then some.
         assert not eventually(lambda: system.waiting() < 3, seconds=2.5)
         system.query("UPDATE atum.flow SET state = 'open', reason = NULL, paused_by = NULL RETURNING lane")
+        system.settled()
+        assert system.copies(ids) == [1] * 3
+
+
+def test_batches_of_a_removed_lane_wait_while_the_first_one_is_stopped(
+    database_url: str, amqp_url: str
+) -> None:
+    with System(database_url=database_url, amqp_url=amqp_url, relays=0) as system:
+        relay = system.start_relay(ATUM_LANES="transactional,newsletter")
+        with system.new_mailer(lanes="transactional,newsletter") as old:
+            ids = old.enqueue(letters(3, lane="newsletter"))
+        assert eventually(
+            lambda: system.query("SELECT lane, state FROM atum.batch") == [("newsletter", "issued")]
+        )
+        relay.kill()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            pausing.pause(connection, "transactional", reason="wrong prices", by="jane")
+        # As old as batches are that nobody takes.
+        system.query("UPDATE atum.batch SET issued_at = issued_at - interval '1 minute' RETURNING id")
+        system.start_relay()
+        assert not eventually(lambda: system.copies(ids) != [0] * 3, seconds=4)
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            pausing.resume(connection, "transactional", by="jane")
         system.settled()
         assert system.copies(ids) == [1] * 3
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import socket
 import threading
 import time
-from contextlib import contextmanager
+import tracemalloc
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -345,12 +347,20 @@ def no_http(peer: Peer) -> None:
     peer.socket.sendall(b"220 mail.example.com ESMTP\r\n")
 
 
+def another_protocol(peer: Peer) -> None:
+    peer.read_request()
+    peer.socket.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+
 def bad_gzip(peer: Peer) -> None:
     peer.read_request()
     peer.socket.sendall(response(OK, extra="Content-Encoding: gzip\r\n"))
 
 
-@pytest.mark.parametrize("script", [Peer.read_request, reset, half_an_answer, no_http, bad_gzip])
+BREAKING: Final = [Peer.read_request, reset, half_an_answer, no_http, another_protocol, bad_gzip]
+
+
+@pytest.mark.parametrize("script", BREAKING)
 def test_a_connection_that_breaks_after_the_request_leaves_the_outcome_unclear_without_a_second_post(
     script: Callable[[Peer], None],
 ) -> None:
@@ -360,6 +370,34 @@ def test_a_connection_that_breaks_after_the_request_leaves_the_outcome_unclear_w
     assert {type(outcome) for outcome in outcomes} == {Unclear}
     assert len(outcomes) == 3
     assert len(peers) == 1
+
+
+@pytest.mark.parametrize("script", BREAKING)
+def test_nothing_of_a_mail_stays_in_memory_until_somebody_looks_for_garbage(
+    script: Callable[[Peer], None],
+) -> None:
+    def forgetting(peer: Peer) -> None:
+        script(peer)
+        peer.received.clear()
+
+    big = MAIL | {"TextBody": "x" * 3_000_000}
+    with (
+        serving(forgetting) as server,
+        closing(Postmark(base_url=server.url, token="secret-token")) as provider,
+    ):
+        provider.post([big], Deadline.start(20))
+        server.finish()
+        gc.collect()
+        gc.disable()
+        try:
+            tracemalloc.start()
+            provider.post([big], Deadline.start(20))
+            server.finish()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert kept < 1_000_000
 
 
 def test_the_token_is_in_no_outcome_and_no_repr() -> None:

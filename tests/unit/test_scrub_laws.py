@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,26 @@ def test_an_address_that_is_cut_leaves_no_half(text: str, local: str, domain: st
     filling = "word " * 397
     out = scrub(f"{filling}{text} {local}@{domain}" + " more" * 100, most=3000)
     assert f"@{domain}" not in out
+
+
+def test_nothing_but_addresses_up_to_where_a_text_is_cut_leaves_no_half_either() -> None:
+    whole = ",".join(f"{'a' * 80}{place}@b.example" for place in range(10, 31))
+    text = f"{whole},jane.doe@example.com"
+    # The cut is behind the name.
+    text = f"{'x' * (2000 - text.index('@example.com') - 1)},{text}"
+    assert "jane.doe" not in scrub(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 1999 + "@", "a'" * 999 + "@", '"' * 1999 + "@", "a@'" * 666, "a:" * 999 + "@"]
+)
+def test_whatever_a_text_is_made_of_it_costs_no_time(text: str) -> None:
+    def cost() -> float:
+        began = time.thread_time()
+        scrub(text)
+        return time.thread_time() - began
+
+    assert min(cost() for _ in range(3)) < 0.01
 
 
 @given(

@@ -74,6 +74,7 @@ class Postmark:
             )
             return [outcome] * len(items)
         except httpx.HTTPError as error:
+            transport.untie(error)
             unclear = Unclear(
                 reason="no_answer",
                 detail=f"no clear answer: {type(error).__name__}",

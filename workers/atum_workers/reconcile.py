@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from atum_schema.database import Connection
     from atum_schema.moves import Locked
-    from atum_workers.reconcile_store import Begun, Sought
+    from atum_workers.reconcile_store import Begun, Control, Sought
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +133,11 @@ class Reconciliation:
         store.conclude(connection, batch=batch, search_at=begun.search_at, again=None, decide=decide)
         self.reached(Step.CONCLUDED)
 
-    def _search(self, begun: Begun, mails: Sequence[Sought], controls: dict[str, UUID | None]) -> Round:
+    def _search(self, begun: Begun, mails: Sequence[Sought], controls: dict[str, Control | None]) -> Round:
         found: list[Found] = []
         try:
-            for stream, mail_id in controls.items():
-                if mail_id is not None and not self._ask(stream, MAIL_KEY, mail_id):
+            for stream, control in controls.items():
+                if control is not None and not self._shows(stream, control):
                     return Round(
                         worth=Search.FAILED,
                         detail="the provider's index does not show a later mail yet, so the search counts for nothing",
@@ -151,7 +151,7 @@ class Reconciliation:
                 detail=f"the search failed, so it counts for nothing: {error}",
                 found=tuple(found),
             )
-        if all(mail_id is not None for mail_id in controls.values()):
+        if all(control is not None for control in controls.values()):
             return Round(
                 worth=Search.CONTROLLED, detail="not found, where a later mail was found", found=tuple(found)
             )
@@ -160,6 +160,10 @@ class Reconciliation:
             detail="not found; no later mail proves how far the provider's index is",
             found=tuple(found),
         )
+
+    def _shows(self, stream: str, control: Control) -> bool:
+        found = self._ask(stream, MAIL_KEY, control.mail_id)
+        return any(each.batch_id == control.batch_id for each in found)
 
     def _ask(self, stream: str, key: str, value: UUID) -> list[Found]:
         deadline = Deadline.start(self.request_timeout_s)

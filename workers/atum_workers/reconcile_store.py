@@ -93,11 +93,18 @@ def sought(connection: Connection, ids: Sequence[UUID]) -> list[Sought]:
         return cursor.execute(SOUGHT, {"ids": list(ids), "smtp": SMTP}).fetchall()
 
 
+class Control(NamedTuple):
+    """A later mail, and in which batch it was accepted: another copy of it may be older."""
+
+    mail_id: UUID
+    batch_id: UUID
+
+
 # The first one after that time: the likeliest to be in the index. What an SMTP relay took is in none. Bounded, so that a stream where nothing happens
 # does not make it read the log.
 CONTROL = """
-SELECT m.id
-FROM (SELECT mail_id, posting_at FROM atum.attempt
+SELECT a.mail_id, a.batch_id
+FROM (SELECT mail_id, batch_id, posting_at FROM atum.attempt
       WHERE outcome = 'accepted' AND posting_at > %(after)s AND account IS DISTINCT FROM %(smtp)s
       ORDER BY posting_at LIMIT 20000) a
 JOIN atum.mail m ON m.id = a.mail_id
@@ -106,11 +113,10 @@ ORDER BY a.posting_at LIMIT 1
 """
 
 
-def control(connection: Connection, *, stream: str, after: datetime) -> UUID | None:
+def control(connection: Connection, *, stream: str, after: datetime) -> Control | None:
     """Find a mail of the stream that was posted after this time, and accepted."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(CONTROL, {"stream": stream, "after": after, "smtp": SMTP}).fetchone()
-    return None if row is None else row[0]
+    with connection.cursor(row_factory=args_row(Control)) as cursor:
+        return cursor.execute(CONTROL, {"stream": stream, "after": after, "smtp": SMTP}).fetchone()
 
 
 LOCK_BEGUN = """

@@ -83,6 +83,17 @@ def client(base_url: str, headers: dict[str, str], clock: Clock) -> httpx.Client
     )
 
 
+def untie(error: BaseException) -> None:
+    """Let go of what an error and its causes hold, the body of the request among it.
+
+    h11 raises what it says of a peer from a method of the error itself: a circle that stays until somebody looks for garbage.
+    """
+    cause: BaseException | None = error
+    while cause is not None and cause.__traceback__ is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
+
+
 class _Backend(httpcore.NetworkBackend):
     def __init__(self, clock: Clock) -> None:
         self._inner = httpcore.SyncBackend()

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from atum_producers.api.patience import Line
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sized
 
-#: Bytes of a request's head.
+#: Bytes of a request's head, or of what follows its body.
 HEAD_BYTES: Final = 65_536
+#: Requests that one connection may have sent before it gets an answer, besides the one that is at work.
+AHEAD: Final = 100
 _GOODBYE_S: Final = 0.5
 _SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LARGE: Final = (
@@ -44,13 +48,33 @@ class Waiting:
         return True
 
 
+class _TooManyAhead(Exception):
+    """A connection has sent more requests at once than are kept for it."""
+
+
+class _InTurn(FlowControl):
+    """Reads on when everything that came is at work: uvicorn does so with each answer, and keeps what comes for ever."""
+
+    def __init__(self, transport: asyncio.Transport, queued: Sized) -> None:
+        super().__init__(transport)
+        self._queued = queued
+
+    def resume_reading(self) -> None:
+        if not self._queued:
+            super().resume_reading()
+
+
 class PatientProtocol(HttpToolsProtocol):
-    """One connection. A head that takes longer than `timeout_s`, or is larger than `HEAD_BYTES`, ends it."""
+    """One connection. A head that takes longer than `timeout_s`, or is larger than `HEAD_BYTES`, ends it.
+
+    So does what is neither head nor body, as the trailers of a chunked one, and more than `AHEAD` requests at once.
+    """
 
     waiting: Waiting
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _InTurn(transport, self.pipeline)
         self._head = 0
         self._leaving = False
         if self.waiting.make_room(len(self.connections)):
@@ -64,17 +88,32 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self in self.waiting.line:
-            self._head += len(data)
+        self._head += len(data)
         super().data_received(data)
-        if self._head > HEAD_BYTES and self in self.waiting.line:
+        if self._head <= HEAD_BYTES:
+            return
+        if self in self.waiting.line:
             self._refuse(_LARGE)
+        else:
+            # Another request is at work, whose answer must not have this one in it.
+            self.drop()
 
     def on_headers_complete(self) -> None:
         self.waiting.line.leave(self)
+        self._head = 0
+        if len(self.pipeline) == AHEAD:
+            self.drop()
+            # Or the parser would go on with what else has come.
+            raise _TooManyAhead
         super().on_headers_complete()
         if self._leaving:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        # Who was answered and goes on sends what nobody reads.
+        if self not in self.waiting.line:
+            self._head = 0
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

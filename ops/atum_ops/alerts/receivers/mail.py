@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import smtplib
+import socket
 import ssl
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
@@ -21,8 +22,6 @@ from atum_ops.alerts.receivers.receiver import TIMEOUT, TIMEOUT_S, NotTaken, Rec
 from atum_schema.addresses import parse_addresses
 
 if TYPE_CHECKING:
-    import socket
-
     from pydantic import SecretStr
 
     from atum_ops.alerts.breach import Breach
@@ -120,11 +119,12 @@ def _domain(sender: str) -> str:
 
 def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
     context = ssl.create_default_context()
-    if to.at_once:
-        connected: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, timeout=timeout_s, context=context)
-    else:
-        connected = smtplib.SMTP(to.host, to.port, timeout=timeout_s)
-    with closing(connected) as session, cut_after(_wire(session), timeout_s):
+    with ExitStack() as ended:
+        wire = ended.enter_context(socket.create_connection((to.host, to.port), timeout_s))
+        ended.enter_context(cut_after(wire, timeout_s))
+        if to.at_once:
+            wire = ended.enter_context(context.wrap_socket(wire, server_hostname=to.host))
+        session = ended.enter_context(closing(_Session(to, wire, timeout_s)))
         if to.needs_tls and not to.at_once:
             session.ehlo()
             if not session.has_extn("starttls"):
@@ -141,6 +141,18 @@ def _send(to: Server, mail: EmailMessage, timeout_s: float) -> None:
         log.warning(
             "alerts: the mail server refused some recipients", extra={"receiver": NAME, "count": len(refused)}
         )
+
+
+class _Session(smtplib.SMTP):
+    """Begins with a connection that is there already: whoever drips from the first byte on is cut off as well."""
+
+    def __init__(self, to: Server, wire: socket.socket, timeout_s: float) -> None:
+        self._begun = wire
+        super().__init__(to.host, to.port, timeout=timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        del host, port, timeout
+        return self._begun
 
 
 def _wire(session: smtplib.SMTP) -> socket.socket:
