@@ -34,7 +34,9 @@ def connected(settings: Settings) -> Iterator[Any]:
         parameters = pika.URLParameters(settings.need_amqp_url())
     except ValueError:
         # Its own words may quote the password.
-        raise SettingsError("ATUM_AMQP_URL is not a RabbitMQ connection URL") from None
+        raise SettingsError(
+            "ATUM_AMQP_URL is not a RabbitMQ connection URL (amqp://… or amqps://…)"
+        ) from None
     parameters.socket_timeout = parameters.stack_timeout = _ANSWER_S
     parameters.blocked_connection_timeout = _BLOCKED_S
     parameters.connection_attempts = 1
