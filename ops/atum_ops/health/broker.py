@@ -9,6 +9,7 @@ import pika
 import pika.exceptions
 
 from atum_ops.health.findings import Finding, bad, good, unknown
+from atum_schema import away
 from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def look(surroundings: Surroundings) -> list[Finding]:
     except (pika.exceptions.AMQPError, OSError) as error:
         if reasons:
             return [_alarm(reasons)]
-        return [bad(NAME, f"RabbitMQ does not answer: {type(error).__name__}", _AWAY)]
+        return [bad(NAME, f"RabbitMQ does not answer: {away.words(error)}", _AWAY)]
     return [good(NAME, f"RabbitMQ {version} takes messages; no alarm")]
 
 
