@@ -105,7 +105,25 @@ def test_a_part_that_lacks_what_it_needs_ends_at_once_and_says_what(
     assert ended.stderr == f"atum-mailer: {needed} is not set (or {needed}_FILE)\n"
 
 
-def test_a_part_ends_at_once_where_the_url_of_rabbitmq_is_none(database_url: str) -> None:
+@pytest.mark.parametrize(
+    "part", [["relay"], ["intake"], ["worker"], ["api"], ["api", "--only", "webhooks"]], ids=" ".join
+)
+def test_a_part_ends_at_once_where_the_database_was_not_migrated(
+    part: Sequence[str], postgres_node: PostgresNode
+) -> None:
+    ended = child(
+        *part,
+        ATUM_DATABASE_URL=postgres_node.url,
+        ATUM_CONTENT_KEYS=new_key("k1"),
+        ATUM_AMQP_URL="amqp://127.0.0.1:1/",
+        ATUM_POSTMARK_TOKEN="token",
+        ATUM_WEBHOOK_BASIC="a:0123456789abcdef0123456789",
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "atum-mailer: the database has no schema yet; run: atum-mailer migrate\n"
+
+
+def test_a_part_ends_at_once_where_the_url_the_url_of_rabbitmq_is_none(database_url: str) -> None:
     environment = {"ATUM_DATABASE_URL": database_url, "ATUM_CONTENT_KEYS": new_key("k1")}
     ended = child("relay", **environment, ATUM_AMQP_URL=f"http://atum:{PASSWORD}@broker/")
     assert (ended.returncode, ended.stdout) == (1, "")
