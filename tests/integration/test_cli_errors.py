@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -129,6 +130,28 @@ def test_a_part_ends_at_once_where_the_url_the_url_of_rabbitmq_is_none(database_
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "ATUM_AMQP_URL is not a RabbitMQ connection URL" in ended.stderr
     assert (ended.stderr.count("\n"), PASSWORD in ended.stderr) == (1, False)
+
+
+@pytest.mark.parametrize(("only", "setting"), [("api", "ATUM_API_PORT"), ("webhooks", "ATUM_WEBHOOK_PORT")])
+def test_a_port_that_is_taken_is_one_line_with_its_setting(
+    only: str, setting: str, database_url: str
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = child(
+            "api",
+            f"--only={only}",
+            ATUM_DATABASE_URL=database_url,
+            ATUM_CONTENT_KEYS=new_key("k1"),
+            ATUM_WEBHOOK_BASIC="a:0123456789abcdef0123456789",
+            **{setting: str(port)},
+        )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (
+        ended.stderr == f"atum-mailer: {setting}: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    )
 
 
 def test_an_unknown_command_lists_those_there_are() -> None:

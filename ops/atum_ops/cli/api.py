@@ -66,6 +66,7 @@ def _serve_api(loaded: Settings) -> None:
         name="api",
         host=loaded.api_host,
         port=loaded.api_port,
+        setting="ATUM_API_PORT",
     )
 
 
@@ -82,4 +83,5 @@ def _serve_webhooks(loaded: Settings) -> None:
         name=app.NAME,
         host=loaded.webhook_host,
         port=loaded.webhook_port,
+        setting="ATUM_WEBHOOK_PORT",
     )
