@@ -1,7 +1,8 @@
 """How much of what finishes fails, and whether that is more than the day before. Pure.
 
-*Finished* is a mail that comes to an end for the first time; *failed* is one that moves into dead, expired or bounced. The rate is
-failed ÷ finished, in a window of time, and 1 at most: a mail that was sent before the window may bounce in it.
+*Finished* is a mail that comes to an end, after a replay once more; *failed* is one that moves into dead, expired or
+bounced. The rate is failed ÷ finished, in a window of time, and 1 at most: a mail that was sent before the window may
+bounce in it.
 """
 
 from __future__ import annotations

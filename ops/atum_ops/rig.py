@@ -87,6 +87,18 @@ class Rig:
         database, broker = self._stack.describe().splitlines()
         return database, broker
 
+    @property
+    def exports(self) -> dict[str, str]:
+        """Settings that commands need to work on this system from outside: what was made here, secrets included."""
+        made = {"ATUM_DATABASE_URL": self.database_url, "ATUM_AMQP_URL": self.amqp_url}
+        if not os.environ.get("ATUM_CONTENT_KEYS"):
+            made["ATUM_CONTENT_KEYS"] = self._environment["ATUM_CONTENT_KEYS"]
+        if self.simulator is not None:
+            made["ATUM_POSTMARK_URL"] = made["ATUM_SIMULATOR_URL"] = self.simulator.url
+            made["ATUM_POSTMARK_TOKEN"] = self.simulation.token
+            made["ATUM_SIMULATOR_CONTROL_TOKEN"] = self.simulation.control_token
+        return made
+
     def settings(self) -> Settings:
         """Give the settings that all parts run with."""
         return settings_module.load_from(self._environment)

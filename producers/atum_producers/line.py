@@ -19,7 +19,7 @@ import pika
 import pika.exceptions
 from pika.adapters.select_connection import SelectConnection
 
-from atum_schema import topology, traces
+from atum_schema import away, topology, traces
 from atum_schema.seldom import quieten
 from atum_schema.standing import Standing
 
@@ -204,7 +204,7 @@ class Line(Generic[T]):
             connection = SelectConnection(
                 self._parameters,
                 on_open_callback=self._opened,
-                on_open_error_callback=self._lost,
+                on_open_error_callback=self._failed,
                 on_close_callback=self._lost,
             )
             with self._lock:
@@ -250,9 +250,13 @@ class Line(Generic[T]):
 
     def _complain(self, what: str, reason: object) -> None:
         if not self._stopping.is_set():
-            self.trouble = f"{what}: {type(reason).__name__}"
-            about = {"connection": self._name, "reason": what, "error": type(reason).__name__}
+            self.trouble = f"{what}: {away.words(reason)}"
+            about = {"connection": self._name, "reason": self.trouble, "error": type(reason).__name__}
             log.warning("broker: no connection", extra=about)
+
+    def _failed(self, connection: Any, reason: object) -> None:
+        self._complain("connection failed", reason)
+        connection.ioloop.stop()
 
     def _lost(self, connection: Any, reason: object) -> None:
         self._complain("connection lost", reason)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
 from atum_schema.errors import SettingsError
 from atum_schema.settings import FIRST_BOUNDS, Settings, problems
 from atum_schema.settings_alerts import LESS
-from atum_schema.settings_fields import LIVE_NAMES, limits, variable
+from atum_schema.settings_fields import LIVE_NAMES, variable
 from atum_schema.settings_text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic_core import ErrorDetails
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-
-_SAID_BY_LIMITS: Final = frozenset(
-    {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
-    | {"int_parsing", "int_parsing_size", "int_from_float", "int_type", "float_parsing", "float_type"}
-)
 
 
 class _Merged(Settings):
@@ -90,17 +84,8 @@ def checked(base: Settings, kept: Mapping[str, str], given: Mapping[str, str]) -
     try:
         settings = _Merged(**{**dict(base), **live_kept, **given})
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_words(each, {**live_kept, **given}) for each in error.errors(include_input=False))
-        ) from None
+        raise SettingsError(problems(error)) from None
     return {name: str(getattr(settings, name)) for name in given}
-
-
-def _words(error: ErrorDetails, values: Mapping[str, str]) -> str:
-    name = str(error["loc"][0])
-    if error["type"] in _SAID_BY_LIMITS and name in values:
-        return f"{variable(name)}: must be a number {limits(name)}, not {values[name]!r}"
-    return f"{variable(name)}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _of_lanes(rates: str, lanes: tuple[str, ...]) -> str:

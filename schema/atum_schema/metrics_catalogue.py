@@ -322,7 +322,7 @@ STUCK: Final = _gauge(
 )
 RECENT: Final = _gauge(
     "recent_mails",
-    "Mails that came to this in the last period, each counted once per transition; 'finished' came to an end for the first time.",
+    "Mails that came to this in the last period, each counted once per transition; 'finished' came to an end, each time that it was replayed once more.",
     EXPORTER,
     "lane",
     "period",

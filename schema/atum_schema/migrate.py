@@ -11,7 +11,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -104,7 +104,17 @@ def check(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         raise MigrationError(f"the database lacks {missing[0].name}; run: atum-mailer migrate")
 
 
-def _applied_or_empty(connection: psycopg.Connection[tuple[object, ...]]) -> dict[int, str]:
+def check_enough(connection: psycopg.Connection[Any]) -> None:
+    """Raise `MigrationError` where the database lacks a migration of this version; a newer database has all of them."""
+    applied = _applied_or_empty(connection)
+    if not applied:
+        raise MigrationError("the database has no schema yet; run: atum-mailer migrate")
+    lacking = next((one for one in migrations() if one.version not in applied), None)
+    if lacking is not None:
+        raise MigrationError(f"the database lacks {lacking.name}; run: atum-mailer migrate")
+
+
+def _applied_or_empty(connection: psycopg.Connection[Any]) -> dict[int, str]:
     with connection.cursor(row_factory=tuple_row) as cursor:
         found = cursor.execute("SELECT to_regclass('atum.migration')").fetchone()
         if found is None or found[0] is None:

@@ -24,6 +24,7 @@ from atum_schema.settings_api import ApiSettings
 from atum_schema.settings_files import PREFIX, FileSource
 from atum_schema.settings_metrics import MetricsSettings
 from atum_schema.settings_operating import LIVE, OperatingSettings
+from atum_schema.settings_problems import problem
 from atum_schema.settings_settling import SettlingSettings
 from atum_schema.settings_smtp import SmtpSettings
 from atum_schema.settings_text import listed
@@ -304,8 +305,12 @@ class Settings(
         return Keyring(self.content_keys.get_secret_value())
 
     def need_amqp_url(self) -> str:
-        """Give the RabbitMQ URL. Raises `SettingsError` when it is not set."""
-        return _need(self.amqp_url, "AMQP_URL")
+        """Give the RabbitMQ URL. Raises `SettingsError` when it is not set, or is no such URL."""
+        url = _need(self.amqp_url, "AMQP_URL")
+        if not _is_amqp_url(url):
+            # What is wrong with it may be a part of the password.
+            raise SettingsError(f"{PREFIX}AMQP_URL is not a RabbitMQ connection URL (amqp://… or amqps://…)")
+        return url
 
     def need_postmark_token(self) -> str:
         """Give the Postmark server token. Raises `SettingsError` when it is not set."""
@@ -334,10 +339,7 @@ def load(**overrides: Any) -> Settings:
 
 def problems(error: ValidationError) -> str:
     """Say of each variable what is wrong with it, never its value if that is a secret."""
-    return "; ".join(
-        f"{PREFIX}{_name(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors(include_input=False)
-    )
+    return "; ".join(problem(each, Settings.model_fields) for each in error.errors())
 
 
 def load_from(environment: Mapping[str, str], **overrides: Any) -> Settings:
@@ -377,8 +379,13 @@ def load_database_url() -> str:
     return load_without_keys().database_url.get_secret_value()
 
 
-def _name(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)).upper() or "SETTINGS"
+def _is_amqp_url(url: str) -> bool:
+    """Whether it names RabbitMQ's host. The driver takes anything, and then for a virtual host on this machine."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _need(secret: SecretStr | None, name: str) -> str:

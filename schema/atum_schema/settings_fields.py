@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 
 from atum_schema.errors import SettingsError
 from atum_schema.settings import Settings
 from atum_schema.settings_files import PREFIX
 from atum_schema.settings_operating import FALLBACK_MODES
+from atum_schema.settings_problems import bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,8 +60,4 @@ def is_secret(name: str) -> bool:
 
 def limits(name: str) -> str:
     """Say what a setting's value must be, in words; empty where it has no limits."""
-    rules: list[Any] = Settings.model_fields[name].metadata
-    low = next((f"from {rule.ge}" for rule in rules if isinstance(rule, Ge)), "")
-    low = next((f"above {rule.gt}" for rule in rules if isinstance(rule, Gt)), low)
-    high = next((f"to {rule.le}" for rule in rules if isinstance(rule, Le)), "")
-    return f"{low} {high}".strip() or _WORDS.get(name, "")
+    return bounds(Settings.model_fields[name]) or _WORDS.get(name, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from atum_schema import away
 from atum_schema.scrub import scrub
 
 if TYPE_CHECKING:
@@ -78,10 +79,12 @@ def _chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
 
 
 def kind(error: BaseException) -> dict[str, Any]:
-    """Give an error's type for a log line, and PostgreSQL's code for it if there is one."""
-    sqlstate = getattr(error, "sqlstate", None)
+    """Give an error's type for a log line, and PostgreSQL's code for it or why there is no connection, if that is known."""
     told = {"error": type(error).__name__}
-    return {**told, "sqlstate": sqlstate} if sqlstate else told
+    if sqlstate := getattr(error, "sqlstate", None):
+        return {**told, "sqlstate": sqlstate}
+    why = away.meaning(error) if _is_telling(error) else None
+    return {**told, "reason": why} if why else told
 
 
 def where(error: BaseException) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def test_the_list_shows_what_each_client_may_do(database_url: str) -> None:
         (["create", "taken"], 1, "there is a client 'taken' already"),
         (["rotate", "nobody"], 1, "there is no client 'nobody' that lives"),
         (["revoke", "nobody", "--yes"], 1, "there is no client 'nobody' that lives"),
+        (["revoke", "nobody"], 1, "there is no client 'nobody' that lives"),
         (["rotate", "taken", "--grace", "-1"], 2, "--grace"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -50,8 +51,7 @@ def eml(tmp_path: Path) -> str:
 def test_a_missing_database_url_is_named(command: Sequence[str]) -> None:
     answer = run(*command)
     assert (answer.status, answer.out) == (1, "")
-    assert answer.err.startswith("atum-mailer: ATUM_DATABASE_URL: ")
-    assert answer.err.count("\n") == 1
+    assert answer.err == "atum-mailer: ATUM_DATABASE_URL is not set (or ATUM_DATABASE_URL_FILE)\n"
 
 
 def test_all_missing_settings_are_named_at_once(eml: str) -> None:
@@ -104,6 +104,54 @@ def test_a_part_that_lacks_what_it_needs_ends_at_once_and_says_what(
     ended = child(part, ATUM_DATABASE_URL=database_url, ATUM_CONTENT_KEYS=new_key("k1"))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"atum-mailer: {needed} is not set (or {needed}_FILE)\n"
+
+
+@pytest.mark.parametrize(
+    "part", [["relay"], ["intake"], ["worker"], ["api"], ["api", "--only", "webhooks"]], ids=" ".join
+)
+def test_a_part_ends_at_once_where_the_database_was_not_migrated(
+    part: Sequence[str], postgres_node: PostgresNode
+) -> None:
+    ended = child(
+        *part,
+        ATUM_DATABASE_URL=postgres_node.url,
+        ATUM_CONTENT_KEYS=new_key("k1"),
+        ATUM_AMQP_URL="amqp://127.0.0.1:1/",
+        ATUM_POSTMARK_TOKEN="token",
+        ATUM_WEBHOOK_BASIC="a:0123456789abcdef0123456789",
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "atum-mailer: the database has no schema yet; run: atum-mailer migrate\n"
+
+
+def test_a_part_ends_at_once_where_the_url_the_url_of_rabbitmq_is_none(database_url: str) -> None:
+    environment = {"ATUM_DATABASE_URL": database_url, "ATUM_CONTENT_KEYS": new_key("k1")}
+    ended = child("relay", **environment, ATUM_AMQP_URL=f"http://atum:{PASSWORD}@broker/")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "ATUM_AMQP_URL is not a RabbitMQ connection URL" in ended.stderr
+    assert (ended.stderr.count("\n"), PASSWORD in ended.stderr) == (1, False)
+
+
+@pytest.mark.parametrize(("only", "setting"), [("api", "ATUM_API_PORT"), ("webhooks", "ATUM_WEBHOOK_PORT")])
+def test_a_port_that_is_taken_is_one_line_with_its_setting(
+    only: str, setting: str, database_url: str
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = child(
+            "api",
+            f"--only={only}",
+            ATUM_DATABASE_URL=database_url,
+            ATUM_CONTENT_KEYS=new_key("k1"),
+            ATUM_WEBHOOK_BASIC="a:0123456789abcdef0123456789",
+            **{setting: str(port)},
+        )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (
+        ended.stderr == f"atum-mailer: {setting}: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    )
 
 
 def test_an_unknown_command_lists_those_there_are() -> None:

@@ -107,6 +107,7 @@ def test_a_database_that_does_not_answer_is_exit_status_3_and_the_rest_is_still_
         place, status=3, ATUM_POSTMARK_URL=simulator.url, ATUM_POSTMARK_TOKEN=simulator.config.token
     )
     assert found["database"]["verdict"] == "bad"
+    assert found["database"]["found"] == "it does not answer: connection refused"
     assert found["schema"]["found"] == "not looked at: the database does not answer"
     assert found["provider"]["found"].endswith(SANDBOX)
     assert "secret" not in str(found)

@@ -171,3 +171,12 @@ def test_the_last_outage_of_any_lane_is_shown(place: Place) -> None:
 def test_mails_that_wait_for_a_person_are_counted(place: Place) -> None:
     place.sql("INSERT INTO atum.held (mail_id) SELECT gen_random_uuid() FROM generate_series(1, 3)")
     assert place.run("queue", "status", "--format=json").json["held"] == 3
+
+
+def test_in_a_narrow_terminal_lanes_are_not_broken(place: Place) -> None:
+    place.enqueue(1)
+    place.issue(mails=1)
+    place.environment["COLUMNS"] = "80"
+    lines = place.run("queue", "status").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if line.startswith("│ transactional ")]) == 2

@@ -126,3 +126,10 @@ def test_the_sample_covers_the_span_without_a_gap(until: datetime, days: int) ->
     parts = reporting.parts(until - timedelta(days=days), until)
     assert all(first < last for first, last in parts)
     assert all(earlier[1] == later[0] for earlier, later in pairwise(parts))
+
+
+def test_a_code_of_the_provider_is_shown_as_it_is_searched_for(place: Place) -> None:
+    place.ended({**DEAD, "code": 9876})
+    out = place.run("report").out
+    assert "│ 9876 " in out
+    assert "9,876" not in out

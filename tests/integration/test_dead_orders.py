@@ -258,6 +258,10 @@ def test_the_list_is_newest_first_and_says_what_stands_in_the_queue(place: Place
     answer = place.run("dead", "list", "--limit", 4)
     assert all(line.rstrip() == line[:120].rstrip() for line in answer.out.splitlines())
     assert "there may be more than these 4" in answer.err
+    place.environment["COLUMNS"] = "100"
+    lines = place.run("dead", "list", "--limit", 1).out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line for line in lines if f"│ {listed[0]['mail_id']} │" in line]
 
 
 def test_a_long_list_is_walked_page_by_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

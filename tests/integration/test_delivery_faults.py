@@ -40,7 +40,6 @@ def system(databases: Databases, virtual_hosts: VirtualHosts) -> Iterator[System
                 "ATUM_REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
                 "ATUM_RETRY_MAX_S": "0.1",
                 "ATUM_OUTAGE_REQUESTS": "10000",
-                "ATUM_REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
                 # A worker that stands still for a while says itself what came of it.
                 "ATUM_LEASE_MARGIN_S": "30",
             },

@@ -21,7 +21,7 @@ from atum_ops.cli.migrate import migrate as command
 from atum_schema import migrate as module
 from atum_schema.encryption import new_key
 from atum_schema.errors import MigrationError
-from atum_schema.migrate import Migration, check, migrate, migrations, pending_sql
+from atum_schema.migrate import Migration, check, check_enough, migrate, migrations, pending_sql
 from tests.nodes import database_at, eventually
 
 if TYPE_CHECKING:
@@ -214,6 +214,18 @@ def test_checking_says_what_to_run_until_the_database_is_at_this_version(empty_u
         connection.execute("INSERT INTO atum.migration (version, name, checksum) VALUES (9999, 'x', 'x')")
         with pytest.raises(MigrationError, match="upgrade"):
             check(connection)
+
+
+def test_a_part_wants_all_of_its_version_and_bears_what_is_newer(empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        with pytest.raises(MigrationError, match="no schema yet; run: atum-mailer migrate"):
+            check_enough(connection)
+        migrate(empty_url)
+        connection.execute("INSERT INTO atum.migration (version, name, checksum) VALUES (9999, 'x', 'x')")
+        check_enough(connection)
+        connection.execute("DELETE FROM atum.migration WHERE name = %s", (NAMES[-1],))
+        with pytest.raises(MigrationError, match=f"lacks {NAMES[-1]}; run: atum-mailer migrate"):
+            check_enough(connection)
 
 
 def test_the_printed_sql_run_by_psql_makes_the_same_database(empty_url: str, other_url: str) -> None:

@@ -269,3 +269,12 @@ def test_a_database_that_is_away_is_status_3() -> None:
     nobody = {"ATUM_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     for command in (["show"], ["set", "window=1"], ["history"]):
         assert run("settings", *command, **nobody).status == 3
+
+
+def test_in_a_terminal_of_a_hundred_columns_names_can_still_be_copied(place: Place) -> None:
+    place.environment["COLUMNS"] = "100"
+    lines = place.run("settings", "show").out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert {"alert_queue_backlog_critical_threshold", "webhook_signature_window_s"} <= {
+        line.split()[1] for line in lines if line.startswith("│")
+    }

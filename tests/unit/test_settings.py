@@ -104,7 +104,23 @@ def test_a_file_that_is_not_text_is_named(environment: pytest.MonkeyPatch, tmp_p
 @pytest.mark.parametrize("variable", ["ATUM_DATABASE_URL", "ATUM_CONTENT_KEYS"])
 def test_what_everybody_needs_is_asked_for_by_name(environment: pytest.MonkeyPatch, variable: str) -> None:
     environment.delenv(variable)
-    assert f"{variable}: Field required" in refused()
+    assert refused() == f"{variable} is not set (or {variable}_FILE)"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ATUM_THREADS", "eight", "must be a number from 1 to 256, not 'eight'"),
+        ("ATUM_THREADS", "0", "must be a number from 1 to 256, not '0'"),
+        ("ATUM_POLL_S", "nan", "must be a number above 0 to 60, not 'nan'"),
+        ("ATUM_ALERT_COOLDOWN_SECONDS", "5", "must be a number from 60 to 86400, not '5'"),
+    ],
+)
+def test_a_number_that_cannot_be_is_said_with_its_limits_and_its_value(
+    environment: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    environment.setenv(variable, value)
+    assert refused() == f"{variable}: {says}"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +160,9 @@ def test_all_that_is_wrong_is_said_at_once(environment: pytest.MonkeyPatch) -> N
     environment.setenv("ATUM_THREADS", "0")
     environment.delenv("ATUM_DATABASE_URL")
     said = refused()
-    assert [name in said for name in ("ATUM_WINDOW: ", "ATUM_THREADS: ", "ATUM_DATABASE_URL: ")] == [True] * 3
+    assert [name in said for name in ("ATUM_WINDOW: ", "ATUM_THREADS: ", "ATUM_DATABASE_URL is not")] == [
+        True
+    ] * 3
 
 
 def test_a_largest_back_off_below_the_first_is_refused(environment: pytest.MonkeyPatch) -> None:
@@ -207,6 +225,19 @@ def test_what_only_some_parts_need_is_asked_for_when_they_need_it(
     loaded = settings.load()
     with pytest.raises(SettingsError, match=rf"{variable} is not set \(or {variable}_FILE\)"):
         getattr(loaded, method)()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://app:pa55-mq@broker/mail", "amqp://", "amqp://app:pa55-mq@broker:many/mail", "broker"]
+)
+def test_what_is_no_url_of_rabbitmq_is_refused_where_it_is_needed_and_not_shown(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    environment.setenv("ATUM_AMQP_URL", url)
+    loaded = settings.load()
+    with pytest.raises(SettingsError, match="ATUM_AMQP_URL is not a RabbitMQ connection URL") as caught:
+        loaded.need_amqp_url()
+    assert "pa55-mq" not in str(caught.value)
 
 
 @pytest.mark.parametrize("keys", ["", " ", ","])

@@ -17,7 +17,7 @@ import pika
 import pika.exceptions
 from pika.adapters.select_connection import SelectConnection
 
-from atum_schema import topology
+from atum_schema import away, topology
 from atum_schema.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Rotation:
 
     def _lost(self, connection: Any, reason: object) -> None:
         if not self._done and self._error is None:
-            self._error = Unreachable(f"cannot use RabbitMQ: {type(reason).__name__}")
+            self._error = Unreachable(f"cannot use RabbitMQ: {away.words(reason)}")
         connection.ioloop.stop()
 
     def _fail(self, error: BaseException) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atum_ops import leash
-from atum_ops.cli.parts import given, log_to_stderr, metrics_port
+from atum_ops.cli.parts import given, log_to_stderr, metrics_port, need_schema
 from atum_schema import settings
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def api(only: str, host: str | None, port: int | None, metrics_port: int | None)
     options = {f"{prefix}_host": host, f"{prefix}_port": port, "metrics_port": metrics_port}
     loaded = settings.load(**given(**options))
     log_to_stderr(loaded, service="webhooks" if only == "webhooks" else "api")
+    need_schema(loaded)
     serve(loaded)
 
 
@@ -65,6 +66,7 @@ def _serve_api(loaded: Settings) -> None:
         name="api",
         host=loaded.api_host,
         port=loaded.api_port,
+        setting="ATUM_API_PORT",
     )
 
 
@@ -81,4 +83,5 @@ def _serve_webhooks(loaded: Settings) -> None:
         name=app.NAME,
         host=loaded.webhook_host,
         port=loaded.webhook_port,
+        setting="ATUM_WEBHOOK_PORT",
     )

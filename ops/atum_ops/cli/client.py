@@ -172,14 +172,15 @@ def revoke(name: str, yes: bool, by: str) -> None:
     Example:
       atum-mailer client revoke shop --yes
     """
-    if not yes:
-        click.echo(
-            f"the keys of {name!r} would end within {REFRESH_S:.0f} s, for ever; repeat with --yes to do it"
-        )
-        return
     with database.connect(settings.load_database_url(), name="cli") as connection, connection.transaction():
-        if not clients_store.revoke(connection, name=name):
+        lives = (each.revoked_at is None for each in clients_store.list_all(connection) if each.name == name)
+        if not any(lives) or (yes and not clients_store.revoke(connection, name=name)):
             raise AtumError(f"there is no client {name!r} that lives")
+        if not yes:
+            click.echo(
+                f"the keys of {name!r} would end within {REFRESH_S:.0f} s, for ever; repeat with --yes to do it"
+            )
+            return
         audit.record(connection, f"operator:{by}", "client.revoked", {"client": name})
     click.echo(f"client {name!r} is revoked")
 

@@ -160,4 +160,4 @@ def _table(letters: Iterable[Letter]) -> None:
         for one in letters
     ]
     columns = ["mail, tag", "dead since (UTC)", "lane, stream", "reason, code", "queued"]
-    show.table("Dead letters", columns, rows)
+    show.table("Dead letters", columns, rows, whole={"mail, tag", "reason, code"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -85,11 +86,10 @@ def demo(
 
 def _stay(rig: Any) -> None:
     click.echo("\nThe system keeps running. Use it from another terminal:")
-    click.echo(f"  export ATUM_DATABASE_URL='{rig.database_url}'")
-    click.echo(f"  export ATUM_AMQP_URL='{rig.amqp_url}'")
-    if rig.simulator is not None:
-        click.echo(f"  simulated Postmark: {rig.simulator.url}")
-    click.echo("  atum-mailer queue status\nCtrl-C ends everything that was started here.")
+    for name, value in rig.exports.items():
+        click.echo(f"  export {name}={shlex.quote(value)}")
+    command = sys.argv[0] if sys.argv[0].endswith("atum-mailer") else "atum-mailer"
+    click.echo(f"  {shlex.quote(command)} queue status\nCtrl-C ends everything that was started here.")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

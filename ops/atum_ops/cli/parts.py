@@ -41,6 +41,7 @@ def relay(metrics_port: int | None) -> None:
 
     loaded = settings.load(**given(metrics_port=metrics_port))
     log_to_stderr(loaded, service="relay")
+    need_schema(loaded)
     run_until_signalled(Relay(loaded))
 
 
@@ -59,6 +60,7 @@ def intake(metrics_port: int | None) -> None:
 
     loaded = settings.load(**given(metrics_port=metrics_port))
     log_to_stderr(loaded, service="intake")
+    need_schema(loaded)
     run_until_signalled(Intake(loaded))
 
 
@@ -79,7 +81,27 @@ def worker(threads: int | None, metrics_port: int | None) -> None:
     loaded = settings.load(**given(threads=threads, metrics_port=metrics_port))
     log_to_stderr(loaded, service="worker")
     leash.hold()
+    need_schema(loaded)
     run(loaded)
+
+
+def need_schema(loaded: Settings) -> None:
+    """Raise `MigrationError` where the database lacks what this version works on.
+
+    A database that does not answer is no reason not to start: a part waits for it, and says so. Nor is one whose role may
+    not read what was migrated.
+    """
+    from contextlib import suppress
+
+    import psycopg
+
+    from atum_schema import database, migrate
+
+    with (
+        suppress(psycopg.OperationalError, psycopg.errors.InsufficientPrivilege),
+        database.connect(loaded.database_url.get_secret_value(), name="start") as connection,
+    ):
+        migrate.check_enough(connection)
 
 
 class _Part(Protocol):

@@ -69,9 +69,9 @@ def status(form: str) -> None:
             }
         )
         return
-    show.table("Queue", _COLUMNS, [_row(lane, states) for lane in lanes])
+    show.table("Queue", _COLUMNS, [_row(lane, states) for lane in lanes], whole={"lane"})
     if states:
-        show.table("Windows", windows.COLUMNS, windows.cells(states))
+        show.table("Windows", windows.COLUMNS, windows.cells(states), whole={"lane"})
     for line in windows.explanations(states):
         click.echo(line)
     click.echo(f"failures in 24 h: {failing.words(trend)}")

@@ -56,7 +56,14 @@ def _print(made: Report) -> None:
     click.echo(f"{total.failed:,} of {total.finished:,} failed ({share})")
     if made.reasons:
         reasons = [
-            (each.to_status, each.reason or None, each.http_status or None, each.code or None, each.mails)
+            # A code is a name: nobody finds pm_9,876.
+            (
+                each.to_status,
+                each.reason or None,
+                str(each.http_status or "–"),
+                str(each.code or "–"),
+                each.mails,
+            )
             for each in made.reasons
         ]
         show.table("Commonest reasons", _REASONS, reasons)

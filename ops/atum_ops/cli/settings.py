@@ -64,7 +64,9 @@ def show_some(*, names: Sequence[str], only_live: bool, form: str) -> None:
     elif form == "csv":
         show.csv(_COLUMNS, map(setting_rows.cells, found))
     else:
-        show.table(f"Settings, version {stored.version}", _COLUMNS, [*map(setting_rows.cells, found)])
+        show.table(
+            f"Settings, version {stored.version}", _COLUMNS, [*map(setting_rows.cells, found)], whole={"name"}
+        )
     problems = [row for row in found if row.problem is not None]
     for row in problems:
         click.echo(f"what is stored of {variable(row.name)} is not used: {row.problem}", err=True)

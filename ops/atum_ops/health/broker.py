@@ -9,6 +9,7 @@ import pika
 import pika.exceptions
 
 from atum_ops.health.findings import Finding, bad, good, unknown
+from atum_schema import away
 from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def connected(settings: Settings) -> Iterator[Any]:
         parameters = pika.URLParameters(settings.need_amqp_url())
     except ValueError:
         # Its own words may quote the password.
-        raise SettingsError("ATUM_AMQP_URL is not a RabbitMQ connection URL") from None
+        raise SettingsError(
+            "ATUM_AMQP_URL is not a RabbitMQ connection URL (amqp://… or amqps://…)"
+        ) from None
     parameters.socket_timeout = parameters.stack_timeout = _ANSWER_S
     parameters.blocked_connection_timeout = _BLOCKED_S
     parameters.connection_attempts = 1
@@ -69,7 +72,7 @@ def look(surroundings: Surroundings) -> list[Finding]:
     except (pika.exceptions.AMQPError, OSError) as error:
         if reasons:
             return [_alarm(reasons)]
-        return [bad(NAME, f"RabbitMQ does not answer: {type(error).__name__}", _AWAY)]
+        return [bad(NAME, f"RabbitMQ does not answer: {away.words(error)}", _AWAY)]
     return [good(NAME, f"RabbitMQ {version} takes messages; no alarm")]
 
 

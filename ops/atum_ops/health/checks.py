@@ -22,6 +22,7 @@ from atum_ops.health import (
     webhooks,
 )
 from atum_ops.health.findings import Finding, bad, unknown
+from atum_schema import away
 from atum_schema.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def run(surroundings: Surroundings, only: Collection[str] = ()) -> Iterator[list
 
 def _away(check: Check, error: psycopg.OperationalError) -> Finding:
     if check.name == database.NAME:
-        # The driver's own words quote host and user, never the password; the kind is enough.
-        return bad(check.name, f"it does not answer: {type(error).__name__}", _START)
+        return bad(check.name, f"it does not answer: {away.words(error)}", _START)
     return unknown(check.name, "not looked at: the database does not answer")
 
 

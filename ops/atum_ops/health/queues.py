@@ -8,7 +8,7 @@ import pika.exceptions
 
 from atum_ops.health import broker
 from atum_ops.health.findings import Finding, bad, good, unknown, warning
-from atum_schema import topology
+from atum_schema import away, topology
 
 if TYPE_CHECKING:
     from typing import Any
@@ -54,7 +54,7 @@ def look(surroundings: Surroundings) -> list[Finding]:
                 for name in (*needed, topology.INTAKE, topology.REJECTED, topology.REVIVE)
             ]
     except (pika.exceptions.AMQPError, OSError) as error:
-        return [unknown(NAME, f"RabbitMQ does not answer: {type(error).__name__}")]
+        return [unknown(NAME, f"RabbitMQ does not answer: {away.words(error)}")]
     return judge(found, needed=frozenset(needed))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from atum_producers.api.listening import bound
 from atum_producers.api.protocol import Waiting, protocol
 from atum_schema.garbage import look_for_garbage_seldom
 from atum_schema.heartbeat import Heartbeat
@@ -45,13 +46,14 @@ class Server(uvicorn.Server):
         log.info("serving", extra={"url": f"http://{self.config.host}:{self.config.port}"})
 
 
-def serve(app: ASGIApp, settings: Settings, *, meter: Meter, name: str, host: str, port: int) -> None:
+def serve(
+    app: ASGIApp, settings: Settings, *, meter: Meter, name: str, host: str, port: int, setting: str
+) -> None:
     """Serve an application until SIGTERM or SIGINT; returns when everything that was taken is answered.
 
-    `name` is the server's in the log, and `meter` what it is counted by. Raises `SettingsError` when metrics cannot be
-    served.
+    `name` is the server's in the log, `meter` what it is counted by, and `setting` the variable that has the port. Raises
+    `SettingsError` when the port, or that of the metrics, cannot be had.
     """
-    serving(meter, settings)
     waiting = Waiting(timeout_s=settings.api_head_timeout_s, connections=settings.api_connections)
     config = uvicorn.Config(
         app,
@@ -73,8 +75,10 @@ def serve(app: ASGIApp, settings: Settings, *, meter: Meter, name: str, host: st
     # uvicorn raises the signal again when it has shut down: then it must not end the process with its status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)
-    with counting_logs(meter), Heartbeat(settings.database_url.get_secret_value(), name) as heart:
-        Server(config, name, heart).run()
+    with bound(host, port, setting=setting) as sockets:
+        serving(meter, settings)
+        with counting_logs(meter), Heartbeat(settings.database_url.get_secret_value(), name) as heart:
+            Server(config, name, heart).run(sockets)
 
 
 def _ignored(signum: int, frame: object) -> None:
