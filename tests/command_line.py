@@ -45,7 +45,7 @@ class Answer:
     @property
     def json(self) -> Any:
         """Standard output, which must be one line of JSON and nothing else."""
-        assert self.out.count("\n") == 1, self.out
+        assert self.out.count("\n") == 1, self
         return orjson.loads(self.out)
 
 
