@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import choose_encoder
 
 from atum_schema import traces
 
@@ -103,6 +104,7 @@ def _app(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
     inner = make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        environ["HTTP_ACCEPT"] = _understood(environ.get("HTTP_ACCEPT", ""))
         try:
             answer: Iterable[bytes] = inner(environ, start)
         except Exception as error:  # noqa: BLE001  wsgiref would print it
@@ -112,6 +114,15 @@ def _app(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
         return answer
 
     return app
+
+
+def _understood(accept: str) -> str:
+    """Give what a client accepts, or nothing where the library trips over it: a version is whatever the client says."""
+    try:
+        choose_encoder(accept)
+    except Exception:  # noqa: BLE001  the client's own fault, and no reason for a line of the log
+        return ""
+    return accept
 
 
 def _complain(error: BaseException) -> None:

@@ -90,6 +90,27 @@ def test_who_breaks_off_leaves_nothing_in_the_log(
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=latest",
+        "text/plain; version=x.y; escaping=nothing",
+        "application/openmetrics-text; version=1.0.0; escaping=nothing",
+        "application/openmetrics-text; version=; =;;",
+    ],
+)
+def test_who_wants_a_format_that_nobody_knows_is_answered_and_leaves_nothing_in_the_log(
+    accept: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = serve(Meter("relay").registry, "127.0.0.1", 0)
+    with connect(port) as connection:
+        connection.sendall(f"Accept: {accept}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b" 200 OK" in answer
+    assert m.CONNECTED.full_name.encode() in answer
+    assert not caplog.records
+
+
 class Broken(Collector):
     def collect(self) -> Iterable[Metric]:
         raise ValueError(WORDS)
