@@ -11,10 +11,11 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from atum_producers.api.protocol import AHEAD
-from tests.api import Api, add_client
+from tests.api import Api, add_client, letter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,3 +91,31 @@ def test_as_many_requests_at_once_as_are_kept_are_all_answered(database_url: str
         raw.sendall(requests)
         answers = b"".join(iter(lambda: raw.recv(1 << 16), b""))
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200"] * (AHEAD + 1)
+
+
+def test_large_requests_that_come_at_once_are_all_taken(database_url: str) -> None:
+    key = add_client(database_url)
+    body = orjson.dumps(letter(text="x" * 2_000_000))
+    head = (
+        f"POST /v1/mails HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n"
+    ).encode()
+    requests = (head + b"\r\n" + body) * 4 + head + b"Connection: close\r\n\r\n" + body
+    with Api(database_url) as api, socket.create_connection(("127.0.0.1", api.port), timeout=20) as raw:
+        raw.sendall(requests)
+        answers = b"".join(iter(lambda: raw.recv(1 << 16), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"202"] * 5
+
+
+def test_who_does_not_read_the_answers_is_cut_off(database_url: str) -> None:
+    settings = {"ATUM_API_HEAD_TIMEOUT_S": "0.5"}
+    with Api(database_url, settings=settings) as api, socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", api.port))
+        raw.settimeout(20)
+        raw.sendall(b"GET /openapi.json HTTP/1.1\r\n\r\n" * AHEAD)
+        time.sleep(2)
+        answers = b""
+        with suppress(ConnectionResetError):
+            answers = b"".join(iter(lambda: raw.recv(1 << 16), b""))
+    assert answers.count(b"HTTP/1.1 200") < AHEAD

@@ -31,10 +31,14 @@ _FULL: Final = (
 
 
 class Waiting:
-    """The connections from which no request has come yet, longest waiting first; bounds how many there are in all."""
+    """The connections from which no request has come yet, longest waiting first; bounds how many there are in all.
+
+    `unread` are those that do not read what is answered.
+    """
 
     def __init__(self, *, timeout_s: float, connections: int) -> None:
         self.line: Line[PatientProtocol] = Line(timeout_s, lambda connection: connection.give_up())
+        self.unread: Line[PatientProtocol] = Line(timeout_s, lambda connection: connection.drop())
         self._most = connections
 
     def make_room(self, connections: int) -> bool:
@@ -67,7 +71,8 @@ class _InTurn(FlowControl):
 class PatientProtocol(HttpToolsProtocol):
     """One connection. A head that takes longer than `timeout_s`, or is larger than `HEAD_BYTES`, ends it.
 
-    So does what is neither head nor body, as the trailers of a chunked one, and more than `AHEAD` requests at once.
+    So does what is neither head nor body, as the trailers of a chunked one, and more than `AHEAD` requests at once; and
+    answers that are not read for as long.
     """
 
     waiting: Waiting
@@ -85,7 +90,17 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.waiting.line.leave(self)
+        self.waiting.unread.leave(self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        # uvicorn waits for ever until it can write the next answer.
+        self.waiting.unread.enter(self)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self.waiting.unread.leave(self)
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         self._head += len(data)
