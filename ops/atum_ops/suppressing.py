@@ -8,9 +8,8 @@ import psycopg
 
 from atum_schema import suppression_list
 from atum_schema import suppression_orders as orders
-from atum_schema.addresses import Address
+from atum_schema.addresses import Address, folded
 from atum_schema.errors import AtumError, MailRejected
-from atum_schema.suppression import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

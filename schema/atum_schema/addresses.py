@@ -145,6 +145,25 @@ def _single(field: str, text: object, decode: Callable[[str], str] = str) -> Add
         raise MailRejected(field, f"{part} {error.reason}") from None
 
 
+def folded(address: str) -> str:
+    """Write an address as addresses are compared: in lower case, its domain in ASCII as ours are kept.
+
+    For what providers and people say, who mix the case and may write a domain in Unicode. What is no address stays what it is.
+    """
+    text = address.strip().lower()
+    if text.isascii() or "@" not in text:
+        return text
+    mailbox, at, domain = text.rpartition("@")
+    try:
+        return mailbox + at + _ascii(domain)
+    except (idna.IDNAError, UnicodeError):
+        return text
+
+
+def _ascii(domain: str) -> str:
+    return idna.encode(domain, uts46=True).decode("ascii")
+
+
 def _normal_email(email: str) -> str:
     """Bring the domain into its ASCII, lower-case form, or say what is wrong with the address."""
     forbidden_character("email", email)
@@ -179,7 +198,7 @@ def _normal_domain(domain: str) -> str:
         raise MailRejected("email", "has an address literal as domain; a domain name is needed")
     if not domain.isascii():
         try:
-            domain = idna.encode(domain, uts46=True).decode("ascii")
+            domain = _ascii(domain)
         except (idna.IDNAError, UnicodeError) as error:
             raise MailRejected(
                 "email", f"has a domain that is not a valid international name: {error}"

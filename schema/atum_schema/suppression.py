@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from atum_schema import arrays
+from atum_schema.addresses import folded
 from atum_schema.script import Statement
 
 if TYPE_CHECKING:
@@ -71,11 +72,6 @@ class Synced(NamedTuple):
     noted: int
     #: Suppressions that are not on the provider's list any more.
     lifted: int
-
-
-def folded(address: str) -> str:
-    """Write an address as it is compared: providers and people mix the case."""
-    return address.strip().lower()
 
 
 def strength(word: Word) -> Strength:

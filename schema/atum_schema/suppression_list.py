@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from atum_schema.addresses import folded
 from atum_schema.script import Statement, blocking
-from atum_schema.suppression import folded
 from atum_schema.suppression_orders import Known
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from atum_schema import arrays, audit
+from atum_schema.addresses import folded
 from atum_schema.script import Statement, blocking
-from atum_schema.suppression import folded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

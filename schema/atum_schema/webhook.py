@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from atum_schema.addresses import folded
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -302,7 +304,7 @@ def _code(document: Mapping[str, Any]) -> int | None:
 
 def _recipient(document: Mapping[str, Any]) -> str | None:
     address = _text(document, "Recipient") or _text(document, "Email")
-    return address.strip().lower() if address else None
+    return folded(address) if address else None
 
 
 def _bounce_id(document: Mapping[str, Any], record: str | None) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from atum_ops.simulator.faults import FaultKind, FaultPlan, FaultRule, Target
@@ -12,6 +13,7 @@ from atum_schema.webhook import BATCH_KEY, MAIL_KEY
 from atum_workers.deadline import Deadline
 from atum_workers.postmark import Postmark
 from atum_workers.search import SearchFailed
+from tests.answering import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +64,20 @@ def test_more_messages_than_a_page_holds_are_all_found(postmark: Postmark, clien
     assert sorted(str(each.mail_id) for each in found) == sorted(ids)
     assert {each.batch_id for each in found} == {BATCH}
     assert len({each.message_id for each in found}) == 1200
+
+
+def test_a_recipient_whose_domain_the_provider_shows_in_unicode_is_the_mails_own() -> None:
+    one = uuid.uuid4()
+    message = {
+        "MessageID": "m",
+        "Recipients": ["Jane@B\u00fccher.example"],
+        "Metadata": {MAIL_KEY: str(one), BATCH_KEY: str(BATCH)},
+    }
+    with answering(200, orjson.dumps({"TotalCount": 1, "Messages": [message]})) as url:
+        postmark = Postmark(base_url=url, token="simulator-token")
+        (found,) = postmark.search(stream="outbound", key=MAIL_KEY, value=one, deadline=deadline())
+        postmark.close()
+    assert found.recipients == {"jane@xn--bcher-kva.example"}
 
 
 def test_a_mail_is_found_by_its_own_id_with_its_recipients(postmark: Postmark, client: httpx.Client) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atum_schema.addresses import Address, parse_address, parse_addresses
+from atum_schema.addresses import Address, folded, parse_address, parse_addresses
 from atum_schema.errors import MailRejected
 
 _ATEXT = string.ascii_letters + string.digits + ".!#$%&'`*+-/=^_{}|~"
@@ -22,6 +22,26 @@ _NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=60
 ).filter(lambda name: not any("\u202a" <= c <= "\u202e" for c in name))
 ADDRESSES = st.builds(Address, _NAMES, _EMAILS)
+
+
+@given(ADDRESSES)
+def test_an_address_and_what_is_kept_of_it_are_folded_alike(address: Address) -> None:
+    assert folded(f" {address.email.upper()} ") == folded(address.email) == address.email.lower()
+
+
+@pytest.mark.parametrize(
+    ("said", "compared"),
+    [
+        ("Info@Bücher.example", "info@xn--bcher-kva.example"),
+        ("info@例え。jp", "info@xn--r8jz45g.jp"),
+        ("jürgen@example.com", "jürgen@example.com"),
+        ("info@b‍cher.example", "info@b‍cher.example"),
+        ("Bücher", "bücher"),
+        ("", ""),
+    ],
+)
+def test_what_others_say_of_an_address_is_compared_as_ours_are_kept(said: str, compared: str) -> None:
+    assert folded(said) == compared
 
 
 @settings(deadline=None)

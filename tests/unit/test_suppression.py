@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atum_schema.suppression import REASONS, Word, folded, latest
+from atum_schema.addresses import folded
+from atum_schema.suppression import REASONS, Word, latest
 
 DAY = datetime(2026, 11, 5, tzinfo=UTC)
 WORDS = st.builds(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from atum_schema.addresses import folded
 from atum_schema.suppression import Entry
 from atum_schema.webhook import ids_of, read_time, reason_and_origin
 from atum_workers import transport
@@ -220,7 +221,7 @@ class PostmarkApi:
         if not isinstance(answers, list):
             raise ProviderFailed("the answer is no list of suppressions")
         return [
-            Answer(str(each.get("EmailAddress", "")).lower(), str(each.get("Status")), each.get("Message"))
+            Answer(folded(str(each.get("EmailAddress", ""))), str(each.get("Status")), each.get("Message"))
             for each in answers
             if isinstance(each, dict)
         ]
@@ -276,7 +277,7 @@ def _details(message_id: str, found: Mapping[str, Any]) -> Details:
         stream if isinstance(stream, str) else None,
         *ids_of(metadata),
         metadata,
-        tuple(each.lower() for each in recipients or () if isinstance(each, str)),
+        tuple(folded(each) for each in recipients or () if isinstance(each, str)),
         tuple(_event(each) for each in events or () if isinstance(each, dict)),
     )
 
@@ -284,7 +285,7 @@ def _details(message_id: str, found: Mapping[str, Any]) -> Details:
 def _event(document: Mapping[str, Any]) -> MessageEvent:
     details, at = document.get("Details"), document.get("ReceivedAt")
     return MessageEvent(
-        str(document.get("Recipient") or "").lower(),
+        folded(str(document.get("Recipient") or "")),
         str(document.get("Type") or ""),
         at if isinstance(at, str) else None,
         details if isinstance(details, dict) else {},

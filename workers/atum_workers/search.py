@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import httpx
 import orjson
 
+from atum_schema.addresses import folded
 from atum_schema.webhook import ids_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Found(NamedTuple):
     mail_id: UUID
     batch_id: UUID
     message_id: str
-    #: Addresses in lower case.
+    #: As `folded` writes addresses.
     recipients: frozenset[str]
 
 
@@ -101,5 +102,5 @@ def _read(message: Any) -> Found | None:
         mail_id,
         batch_id,
         message_id,
-        frozenset(address.lower() for address in addresses if isinstance(address, str)),
+        frozenset(folded(address) for address in addresses if isinstance(address, str)),
     )

@@ -12,13 +12,13 @@ from atum_ops.mails.why_store import children as children_of
 from atum_schema import audit, moves
 from atum_schema.accept import Accepted, accepting
 from atum_schema.acceptance import LanePolicy, Offer, prepare
+from atum_schema.addresses import folded
 from atum_schema.document_content import decode_content, mail_of
 from atum_schema.errors import AtumError, MailNotFound
 from atum_schema.mail_options import OnUnknown
 from atum_schema.moves import Move
 from atum_schema.script import run
 from atum_schema.status import Cause
-from atum_schema.suppression import folded
 from atum_workers import sparing_store
 
 if TYPE_CHECKING:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from atum_schema.addresses import parse_addresses
+from atum_schema.addresses import folded, parse_addresses
 from atum_schema.document import mail_to_document
 from atum_schema.errors import AtumError
 from atum_schema.status import ENDED, PROVEN, Status
-from atum_schema.suppression import folded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from atum_producers import store
 from atum_schema import audit
-from atum_schema.addresses import parse_address
+from atum_schema.addresses import folded, parse_address
 from atum_schema.errors import AtumError, MailRejected
 from atum_schema.mail import Mail
 from atum_schema.script import run
 from atum_schema.status import ENDED, PROVEN, Status
-from atum_schema.suppression import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,9 +8,8 @@ from psycopg.rows import args_row
 
 from atum_ops import reading, windows
 from atum_ops.mails.facts import Attempt, Child, Facts
-from atum_schema.addresses import parse_addresses
+from atum_schema.addresses import folded, parse_addresses
 from atum_schema.errors import MailNotFound
-from atum_schema.suppression import folded
 from atum_workers import sparing_store
 
 if TYPE_CHECKING:
