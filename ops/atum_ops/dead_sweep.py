@@ -30,7 +30,9 @@ def sweep_now(configured: Settings, *, patience_s: float = _PATIENCE_S) -> Swept
     Raises `AtumError` when somebody is at it for longer than `patience_s` seconds, or has taken over; `Unreachable`.
     """
     amqp_url = configured.need_amqp_url()
-    with database.pool(configured.database_url.get_secret_value(), name="cli", size=_CONNECTIONS) as pool:
+    url = configured.database_url.get_secret_value()
+    database.reach(url, name="cli")
+    with database.pool(url, name="cli", size=_CONNECTIONS) as pool:
         pool.wait(patience_s)
         begun = _begin(pool, patience_s)
         lease = Lease(pool=pool, token=begun.token, progress=begun.progress, stopping=lambda: False)

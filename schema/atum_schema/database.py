@@ -54,6 +54,14 @@ def connect(database_url: str, *, name: str, **options: Any) -> Connection:
     return psycopg.connect(database_url, **_kwargs(name), **options)
 
 
+def reach(database_url: str, *, name: str) -> None:
+    """Connect once, for whoever goes on with a pool: that would only say that nobody connected in time, and not why.
+
+    Raises `psycopg.OperationalError`.
+    """
+    connect(database_url, name=name).close()
+
+
 def pool(
     database_url: str, *, name: str, size: int, check: Callable[[Connection], None] | None = None
 ) -> ConnectionPool[Connection]:

@@ -15,7 +15,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from atum_schema import audit
+from atum_schema import audit, traces
+from atum_schema.database import is_transient
 from atum_schema.errors import SettingsError
 from atum_schema.live_merge import checked, merged, usable
 from atum_schema.script import Statement, blocking
@@ -236,7 +237,13 @@ class Live:
             if not self._was_read:
                 self._next = float("-inf")
                 raise
-            self._complain(type(error).__name__)
+            if not is_transient(error):
+                self._complain(type(error).__name__)
+            elif self._complaints.due():
+                log.warning(
+                    "settings: the database is away; those that were good before stay",
+                    extra=traces.kind(error),
+                )
             return False
         if stored.values == self._seen:
             self._was_read = True

@@ -207,6 +207,25 @@ def test_a_database_that_is_away_says_why() -> None:
     assert "Connection refused" in run("queue", "status", ATUM_DATABASE_URL=AWAY).err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["enqueue"], ["catch-up", "--since", "1h"], ["dead", "sweep"], ["keys", "rotate"], ["queue", "run"]],
+    ids=" ".join,
+)
+def test_what_works_with_a_pool_says_so_in_one_line_too(command: Sequence[str], eml: str) -> None:
+    ended = child(
+        *command,
+        *([eml] if command == ["enqueue"] else []),
+        ATUM_DATABASE_URL=AWAY,
+        ATUM_CONTENT_KEYS=new_key("k1"),
+        ATUM_AMQP_URL="amqp://127.0.0.1:1/",
+        ATUM_POSTMARK_TOKEN="token",
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("atum-mailer: cannot use the database: connection failed: ")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_an_empty_database_url_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # Asked of the settings alone: a command would go on and use whatever server is at hand.
     monkeypatch.setenv("ATUM_DATABASE_URL", "")

@@ -111,7 +111,7 @@ def test_who_begins_with_something_invalid_goes_by_the_rest_of_what_is_stored(
     assert now.now.fallback == "on"
 
 
-def test_a_database_that_is_away_changes_nothing(place: Place) -> None:
+def test_a_database_that_is_away_changes_nothing(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     now = Live(base(place))
     put(place, "fallback=on")
     again(now, place)
@@ -120,6 +120,8 @@ def test_a_database_that_is_away_changes_nothing(place: Place) -> None:
         place.sql("SELECT pg_terminate_backend(%(pid)s)", pid=lost.info.backend_pid)
         assert not now.refresh(lost, every_s=0.0)
         assert now.now.fallback == "on"
+    assert "settings: the database is away; those that were good before stay" in caplog.messages
+    assert "what is stored is not taken" not in caplog.text
     place.sql("ALTER TABLE atum.setting RENAME TO gone")
     assert not again(now, place)
     assert now.now.fallback == "on"

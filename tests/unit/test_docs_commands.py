@@ -129,3 +129,9 @@ def _label(parameter: click.Parameter) -> str:
 
 def _options_in(line: str) -> list[str]:
     return re.findall(r"(?<![\w-])--[a-z][a-z-]*", line) if "atum-mailer" in line else []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_says_what_every_option_is_for(name: str) -> None:
+    options = [each for each in COMMANDS[name].params if isinstance(each, click.Option)]
+    assert [each.opts for each in options if not each.help] == []

@@ -10,7 +10,9 @@ import click
 
 
 @click.command("api-bench")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Rounds; medians count."
+)
 @click.option(
     "--singles",
     type=click.IntRange(100),
@@ -24,7 +26,13 @@ import click
 @click.option(
     "--each", type=click.IntRange(1, 500), default=200, show_default=True, help="Mails in an array."
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 def api_bench(rounds: int, singles: int, mails: int, each: int, directory: Path) -> None:
     """Measure how fast one API process takes mail, durably, on one core.
 

@@ -8,7 +8,9 @@ import click
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Rounds at each latency."
+)
 @click.option(
     "--mails", type=click.IntRange(200), default=60_000, show_default=True, help="Of ours, per round."
 )
@@ -16,7 +18,13 @@ import click
 @click.option(
     "--singles", type=click.IntRange(10), default=300, show_default=True, help="Mails for the latency."
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 def bench(rounds: int, mails: int, plain_mails: int, singles: int, directory: Path) -> None:
     """Measure this system against a plain Dramatiq actor: same machine, servers, processes and threads.
 

@@ -52,7 +52,9 @@ def catch_up(since: timedelta, *, yes: bool, by: str, form: str) -> None:
     """
     configured = settings_module.load()
     began = datetime.now(UTC) - since
-    with database.pool(configured.database_url.get_secret_value(), name="cli", size=_CONNECTIONS) as pool:
+    url = configured.database_url.get_secret_value()
+    database.reach(url, name="cli")
+    with database.pool(url, name="cli", size=_CONNECTIONS) as pool:
         with pool.connection() as connection:
             configured = live.current(connection, configured)
         if not yes:

@@ -27,7 +27,13 @@ from atum_ops import show
     show_default=True,
     help="Seconds that the mails may need afterwards.",
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 @show.FORMAT
 def chaos(seed: int | None, duration: float, drain: float, directory: Path, form: str) -> None:
     """Kill, freeze and cut off every part under load, then compare with what the provider accepted.

@@ -15,10 +15,18 @@ from atum_ops.simulator.presets import PRESETS
 
 
 @click.command()
-@click.option("--mails", type=click.IntRange(1, 10_000_000), default=5000, show_default=True)
+@click.option(
+    "--mails", type=click.IntRange(1, 10_000_000), default=5000, show_default=True, help="How many."
+)
 @click.option("--exit", "leave", is_flag=True, help="End when the mails are done, instead of at Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
-@click.option("--faults", type=click.Choice(sorted(PRESETS)), default="none", show_default=True)
+@click.option(
+    "--faults",
+    type=click.Choice(sorted(PRESETS)),
+    default="none",
+    show_default=True,
+    help="Preset of the simulated faults.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the faults.")
 @click.option(
     "--latency-ms", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of the provider."
@@ -27,7 +35,13 @@ from atum_ops.simulator.presets import PRESETS
 @click.option(
     "--samples", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of mails."
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 def demo(
     *,
     mails: int,

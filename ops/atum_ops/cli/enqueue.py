@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from atum_ops import show
+from atum_schema import database, settings
 
 
 @click.command()
@@ -37,7 +38,9 @@ def enqueue(files: tuple[Path, ...], client: str, *, dry_run: bool, form: str) -
     if dry_run:
         outcome = enqueue_files(files, None, show.console())
     else:
-        with Mailer(client=client) as mailer:
+        loaded = settings.load()
+        database.reach(loaded.database_url.get_secret_value(), name="cli")
+        with Mailer(client=client, settings=loaded) as mailer:
             outcome = enqueue_files(files, mailer, show.console())
     if form == "json":
         show.json({"accepted": outcome.accepted, "refused": outcome.refused, "dry_run": dry_run})

@@ -104,7 +104,9 @@ def rotate(*, here: bool, note: str | None, by: str, yes: bool, form: str) -> No
 
     configured = settings_module.load()
     keyring = configured.keyring()
-    with database.pool(configured.database_url.get_secret_value(), name="cli", size=_CONNECTIONS) as pool:
+    url = configured.database_url.get_secret_value()
+    database.reach(url, name="cli")
+    with database.pool(url, name="cli", size=_CONNECTIONS) as pool:
         with pool.connection() as connection:
             if not yes:
                 _would(key_use.look(connection), keyring.active, form=form)

@@ -9,7 +9,13 @@ import click
 
 
 @click.command()
-@click.option("--mails", type=click.IntRange(10, 1_000_000), default=20_000, show_default=True)
+@click.option(
+    "--mails",
+    type=click.IntRange(10, 1_000_000),
+    default=20_000,
+    show_default=True,
+    help="How many mails wait.",
+)
 @click.option(
     "--duration",
     type=click.FloatRange(5, 3600),
@@ -17,7 +23,13 @@ import click
     show_default=True,
     help="Of the outage, seconds.",
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 def outage(*, mails: int, duration: float, directory: Path) -> None:
     """Play an outage of the provider with mails waiting, and measure what it costs.
 

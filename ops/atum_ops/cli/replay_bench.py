@@ -12,7 +12,13 @@ import click
 @click.option(
     "--letters", type=click.IntRange(1000), default=100_000, show_default=True, help="Dead letters."
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 def replay_bench(letters: int, directory: Path) -> None:
     """Measure how fast dead letters are looked through and replayed, and compare what is left.
 

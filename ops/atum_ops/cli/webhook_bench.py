@@ -10,7 +10,9 @@ import click
 
 
 @click.command("webhook-bench")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Rounds; medians count."
+)
 @click.option(
     "--events",
     type=click.IntRange(100),
@@ -18,7 +20,13 @@ import click
     show_default=True,
     help="Events, one a request, per round.",
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=".local", show_default=True)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=".local",
+    show_default=True,
+    help="Where private servers keep their data while it runs.",
+)
 def webhook_bench(rounds: int, events: int, directory: Path) -> None:
     """Measure how fast one webhook endpoint stores events, durably, on one core.
 
