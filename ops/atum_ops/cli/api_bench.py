@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import statistics
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from atum_ops.cli.directory import DIRECTORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("api-bench")
@@ -26,13 +31,7 @@ import click
 @click.option(
     "--each", type=click.IntRange(1, 500), default=200, show_default=True, help="Mails in an array."
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 def api_bench(rounds: int, singles: int, mails: int, each: int, directory: Path) -> None:
     """Measure how fast one API process takes mail, durably, on one core.
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from atum_ops.cli.directory import DIRECTORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -18,13 +23,7 @@ import click
 @click.option(
     "--singles", type=click.IntRange(10), default=300, show_default=True, help="Mails for the latency."
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 def bench(rounds: int, mails: int, plain_mails: int, singles: int, directory: Path) -> None:
     """Measure this system against a plain Dramatiq actor: same machine, servers, processes and threads.
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from atum_ops import show
+from atum_ops.cli.directory import DIRECTORY
 
 
 @click.command()
@@ -27,13 +28,7 @@ from atum_ops import show
     show_default=True,
     help="Seconds that the mails may need afterwards.",
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 @show.FORMAT
 def chaos(seed: int | None, duration: float, drain: float, directory: Path, form: str) -> None:
     """Kill, freeze and cut off every part under load, then compare with what the provider accepted.

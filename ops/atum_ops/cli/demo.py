@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from atum_ops.cli.directory import DIRECTORY
 from atum_ops.simulator.presets import PRESETS
 
 
@@ -35,13 +36,7 @@ from atum_ops.simulator.presets import PRESETS
 @click.option(
     "--samples", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of mails."
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 def demo(
     *,
     mails: int,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from atum_ops.cli.directory import DIRECTORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -23,13 +28,7 @@ import click
     show_default=True,
     help="Of the outage, seconds.",
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 def outage(*, mails: int, duration: float, directory: Path) -> None:
     """Play an outage of the provider with mails waiting, and measure what it costs.
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from atum_ops.cli.directory import DIRECTORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("replay-bench")
 @click.option(
     "--letters", type=click.IntRange(1000), default=100_000, show_default=True, help="Dead letters."
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 def replay_bench(letters: int, directory: Path) -> None:
     """Measure how fast dead letters are looked through and replayed, and compare what is left.
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import statistics
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from atum_ops.cli.directory import DIRECTORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("webhook-bench")
@@ -20,13 +25,7 @@ import click
     show_default=True,
     help="Events, one a request, per round.",
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    default=".local",
-    show_default=True,
-    help="Where private servers keep their data while it runs.",
-)
+@DIRECTORY
 def webhook_bench(rounds: int, events: int, directory: Path) -> None:
     """Measure how fast one webhook endpoint stores events, durably, on one core.
 
