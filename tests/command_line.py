@@ -21,6 +21,7 @@ from atum_schema import database, flow_store, settings
 from atum_schema.encryption import new_key
 from atum_schema.flow import Policy
 from atum_workers import store
+from tests.logged import as_before
 from tests.system import letters
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def run(*arguments: object, **environment: str) -> Answer:
         patch.dict(os.environ, {**without_ours(os.environ), **_NOBODY, **environment}, clear=True),
         redirect_stdout(out),
         redirect_stderr(err),
+        as_before(),
     ):
         try:
             main([str(argument) for argument in arguments])

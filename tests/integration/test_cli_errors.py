@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
 import sys
+import threading
+import warnings
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -52,6 +55,17 @@ def test_a_missing_database_url_is_named(command: Sequence[str]) -> None:
     answer = run(*command)
     assert (answer.status, answer.out) == (1, "")
     assert answer.err == "atum-mailer: ATUM_DATABASE_URL is not set (or ATUM_DATABASE_URL_FILE)\n"
+
+
+def test_a_part_that_ends_here_leaves_the_logs_of_this_process_as_they_were() -> None:
+    before = sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning
+    handlers = logging.getLogger().handlers[:]
+    url = f"postgresql://atum@127.0.0.1:{free_port()}/none"
+    keys = new_key("test")
+    answer = run("relay", ATUM_DATABASE_URL=url, ATUM_CONTENT_KEYS=keys, ATUM_AMQP_URL="http://nowhere")
+    assert "ATUM_AMQP_URL is not a RabbitMQ connection URL" in answer.err
+    assert (sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning) == before
+    assert logging.getLogger().handlers == handlers
 
 
 def test_all_missing_settings_are_named_at_once(eml: str) -> None:

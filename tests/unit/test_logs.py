@@ -25,6 +25,7 @@ from atum_schema.heartbeat import process_name
 from atum_schema.log_keys import HEAD, KEYS, TAIL
 from atum_schema.log_secrets import secrets_of
 from atum_schema.settings import load_from
+from tests.logged import as_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,19 +48,8 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """Give where lines go, and put everything back that `configure` changes."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    names = ("atum_schema", "atum_producers", "atum_workers", "atum_ops", "pika", "httpx")
-    levels = {name: logging.getLogger(name).level for name in names}
-    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
-    with io.StringIO() as made:
+    with as_before(), io.StringIO() as made:
         yield made
-    logging.captureWarnings(False)
-    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
