@@ -84,7 +84,7 @@ def kind(error: BaseException) -> dict[str, Any]:
     if sqlstate := getattr(error, "sqlstate", None):
         return {**told, "sqlstate": sqlstate}
     why = away.meaning(error) if _is_telling(error) else None
-    return {**told, "reason": why} if why else told
+    return {**told, "detail": why} if why else told
 
 
 def where(error: BaseException) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_postgres_is_away_for_a_reason(database_url: str) -> None:
         "port": "connection refused",
         "database": "no such database or user",
     }
-    assert traces.kind(found["port"]) == {"error": "OperationalError", "reason": "connection refused"}
+    assert traces.kind(found["port"]) == {"error": "OperationalError", "detail": "connection refused"}
 
 
 @pytest.mark.parametrize("asking", [of_rabbit, of_rabbit_in_a_loop])

@@ -14,6 +14,7 @@ import pika
 import psycopg
 import pytest
 
+from atum_ops.stack.ports import free_port
 from atum_schema import document as documents
 from atum_schema import job, topology
 from atum_schema.ids import new_mail_id
@@ -261,6 +262,13 @@ def test_queue_status_says_how_many_jobs_were_rejected(inbox: Inbox) -> None:
     assert "jobs ever rejected by the intake: 3 (document: 2, lane: 1); see mail.rejected" in answer.out
     told = run("queue", "status", "--format=json", **environment).json
     assert told["rejected_jobs"] == {"document": 2, "lane": 1}
+
+
+def test_which_server_is_away_is_told_beside_why(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with Inbox(database_url, f"amqp://guest:guest@127.0.0.1:{free_port()}/"):
+        assert eventually(lambda: any("jobs wait" in record.message for record in caplog.records))
+    told = next(vars(record) for record in caplog.records if "jobs wait" in record.message)
+    assert (told["reason"], told["detail"]) == ("broker", "connection refused")
 
 
 def test_logs_hold_nothing_of_a_job(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
