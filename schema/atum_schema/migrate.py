@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 from atum_schema.errors import MigrationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _LOCK = 0x61747570
 _LOCK_WAIT_S = 60.0
@@ -99,9 +99,7 @@ def pending_sql(database_url: str | None) -> str:
 
 def check(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """Raise `MigrationError` unless the database has exactly this version's migrations."""
-    missing = _pending(_applied_or_empty(connection))
-    if missing:
-        raise MigrationError(f"the database lacks {missing[0].name}; run: atum-mailer migrate")
+    _require_none(_pending(_applied_or_empty(connection)))
 
 
 def check_enough(connection: psycopg.Connection[Any]) -> None:
@@ -109,9 +107,12 @@ def check_enough(connection: psycopg.Connection[Any]) -> None:
     applied = _applied_or_empty(connection)
     if not applied:
         raise MigrationError("the database has no schema yet; run: atum-mailer migrate")
-    lacking = next((one for one in migrations() if one.version not in applied), None)
-    if lacking is not None:
-        raise MigrationError(f"the database lacks {lacking.name}; run: atum-mailer migrate")
+    _require_none([one for one in migrations() if one.version not in applied])
+
+
+def _require_none(lacking: Sequence[Migration]) -> None:
+    if lacking:
+        raise MigrationError(f"the database lacks {lacking[0].name}; run: atum-mailer migrate")
 
 
 def _applied_or_empty(connection: psycopg.Connection[Any]) -> dict[int, str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _MIN_RATE = 0.01
 _MAX_RATE = 1_000_000.0
 _HALF_LIFE_S = 10.0
+NO_AMQP_URL = f"{PREFIX}AMQP_URL is not a RabbitMQ connection URL (amqp://… or amqps://…)"
 FIRST_BOUNDS = {"retry_max_s": "retry_base_s", "probe_max_s": "probe_s"}
 """The largest bound of a distance, and the setting with its first one."""
 
@@ -309,7 +310,7 @@ class Settings(
         url = _need(self.amqp_url, "AMQP_URL")
         if not _is_amqp_url(url):
             # What is wrong with it may be a part of the password.
-            raise SettingsError(f"{PREFIX}AMQP_URL is not a RabbitMQ connection URL (amqp://… or amqps://…)")
+            raise SettingsError(NO_AMQP_URL)
         return url
 
     def need_postmark_token(self) -> str:

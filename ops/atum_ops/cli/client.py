@@ -173,8 +173,13 @@ def revoke(name: str, yes: bool, by: str) -> None:
       atum-mailer client revoke shop --yes
     """
     with database.connect(settings.load_database_url(), name="cli") as connection, connection.transaction():
-        lives = (each.revoked_at is None for each in clients_store.list_all(connection) if each.name == name)
-        if not any(lives) or (yes and not clients_store.revoke(connection, name=name)):
+        if yes:
+            lives = clients_store.revoke(connection, name=name)
+        else:
+            lives = any(
+                each.name == name and each.revoked_at is None for each in clients_store.list_all(connection)
+            )
+        if not lives:
             raise AtumError(f"there is no client {name!r} that lives")
         if not yes:
             click.echo(

@@ -11,6 +11,7 @@ import pika.exceptions
 from atum_ops.health.findings import Finding, bad, good, unknown
 from atum_schema import away
 from atum_schema.errors import SettingsError
+from atum_schema.settings import NO_AMQP_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +36,7 @@ def connected(settings: Settings) -> Iterator[Any]:
         parameters = pika.URLParameters(settings.need_amqp_url())
     except ValueError:
         # Its own words may quote the password.
-        raise SettingsError(
-            "ATUM_AMQP_URL is not a RabbitMQ connection URL (amqp://… or amqps://…)"
-        ) from None
+        raise SettingsError(NO_AMQP_URL) from None
     parameters.socket_timeout = parameters.stack_timeout = _ANSWER_S
     parameters.blocked_connection_timeout = _BLOCKED_S
     parameters.connection_attempts = 1
